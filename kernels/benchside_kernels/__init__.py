@@ -1,0 +1,1 @@
+"""Everything about one live Jupyter kernel; usable without the rest of Benchside."""

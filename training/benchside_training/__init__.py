@@ -1,0 +1,1 @@
+"""Training on transcripts. Recipes land here; nothing in `benchside` imports this package."""

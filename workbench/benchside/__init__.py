@@ -1,0 +1,1 @@
+"""Benchside: tasks go into Jupyter kernels, graded notebooks come out."""

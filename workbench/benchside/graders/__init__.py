@@ -1,0 +1,1 @@
+"""Graders: typed comparison of a submission with its answer key, outside the kernel."""

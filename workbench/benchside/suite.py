@@ -1,0 +1,90 @@
+"""A suite: a set of tasks from one source, with its manifest, images and answer keys.
+
+A builder (one module per suite below `benchside.suites`) turns a source into a `SuiteBuild`;
+`prepare` writes it to `<home>/suites/<name>/`, `<home>/answers/<name>/` and `<home>/images/`, and
+`load_suite` reads it back. Answer keys lie apart from the tasks, in a folder that no kernel sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchside.task import AnswerKey, Frozen, Sensitivity, TaskSpec
+from benchside_kernels.image import ImageSource
+
+
+class DataFile(Frozen):
+    """A file that the user has to bring, relative to the data folder.
+
+    Args:
+        sha256: of the version that was tested; another one is refused unless None.
+    """
+
+    path: str
+    sha256: str | None = None
+
+
+class SuiteManifest(Frozen):
+    """`task_specs/<name>/suite.yaml`.
+
+    Args:
+        name, version: the version changes whenever any task does.
+        title, description: for people.
+        source, url, licence: where the tasks and data come from and under which terms.
+        builder: module that has `build(options) -> SuiteBuild`.
+        data: files the user brings; empty for embedded suites.
+        how_to_get: instruction shown when a data file is missing.
+        seed: default seed of generated suites.
+        size: default number of tasks of suites that can be generated at any size.
+    """
+
+    name: str
+    version: str
+    title: str
+    description: str
+    source: str
+    url: str
+    licence: str
+    builder: str
+    sensitivity: Sensitivity = "open"
+    data: tuple[DataFile, ...] = ()
+    how_to_get: str = ""
+    seed: int = 0
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What a builder gets.
+
+    Args:
+        data: the user's data folder (checked: all files of the manifest are there); None for
+            embedded suites.
+        scratch: an empty folder for intermediate files; deleted afterwards.
+        size: number of tasks wanted; None where the source sets it.
+    """
+
+    manifest: SuiteManifest
+    data: Path | None
+    scratch: Path
+    seed: int
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteBuild:
+    """What a builder gives: tasks (whose `image` is the name of one of the images), keys, images.
+
+    Args:
+        counts: facts for people, such as how many items were left out and why.
+    """
+
+    tasks: list[TaskSpec]
+    keys: list[AnswerKey]
+    images: list[ImageSource]
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+Builder = Callable[[BuildOptions], SuiteBuild]

@@ -1,0 +1,1 @@
+"""Suites: one builder module per source of tasks."""
