@@ -1,4 +1,4 @@
-"""`CellResult`: what became of one executed source; and the cap on what it may print."""
+"""`CellResult`: what became of one executed source."""
 
 from __future__ import annotations
 

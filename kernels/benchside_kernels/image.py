@@ -17,8 +17,10 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
+import os
 import pickle
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -194,8 +196,24 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def font_cache(home: Path) -> Path:
+    """Where kernels find matplotlib's font list; without it each spends seconds to make its own."""
+    return home / "cache" / "matplotlib"
+
+
+def prepare_font_cache(home: Path) -> None:
+    """Make matplotlib's font list once, in a process of its own."""
+    folder = font_cache(home)
+    if any(folder.glob("fontlist-*.json")):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "MPLCONFIGDIR": str(folder)}
+    subprocess.run(
+        [sys.executable, "-c", "import matplotlib.font_manager"],
+        env=environment, check=True, timeout=300,
+    )  # fmt: skip
+
+
 def images_folder(home: Path) -> Path:
     """Where images lie below a Benchside home."""
     return home / "images"
-
-
