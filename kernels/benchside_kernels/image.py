@@ -118,7 +118,7 @@ def load_image(ref: str, images: Path) -> KernelImage:
     try:
         described = json.loads((folder / "image.json").read_text())
     except FileNotFoundError:
-        suite = ref.split(".")[0].split("@")[0]
+        suite = ref.partition("@")[0].partition(".")[0]
         raise ImageError(
             f"kernel image {ref} is not prepared in {images}; run: benchside prepare {suite}"
         ) from None
@@ -186,8 +186,8 @@ def _write(source: ImageSource, folder: Path) -> str:
 
 def _versions() -> dict[str, str]:
     """The packages whose objects lie in the pickle; a kernel needs compatible ones."""
-    loaded = {name: sys.modules[name] for name in ("numpy", "pandas") if name in sys.modules}
-    found = {name: str(module.__version__) for name, module in loaded.items()}
+    names = [name for name in ("numpy", "pandas") if name in sys.modules]
+    found: dict[str, str] = {name: str(sys.modules[name].__version__) for name in names}
     return {"python": ".".join(map(str, sys.version_info[:2])), **found}
 
 

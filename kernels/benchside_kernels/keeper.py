@@ -11,6 +11,7 @@ the kernel's end {"do": "release"}. Out: {"pid": int}, then {"exit": ExitReport}
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -82,7 +83,7 @@ def main() -> None:
 
 
 def _become_kernel(spec: KeeperSpec, libc: ctypes.CDLL) -> NoReturn:
-    """In the forked child: confine, then exec. Any failure ends the child with its reason logged."""
+    """In the forked child: confine, then exec; a failure is logged and ends the child."""
     log = os.open(spec["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(log, 1)
@@ -96,7 +97,7 @@ def _become_kernel(spec: KeeperSpec, libc: ctypes.CDLL) -> NoReturn:
             _limit(getattr(resource, name), value)
         if sys.platform == "linux":
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
+            with open("/proc/self/oom_score_adj", "w") as file:
                 file.write("900")
             _drop_capabilities(libc)
         if spec["rules"] is not None:
@@ -153,13 +154,11 @@ def _watch(kernel: int, wake: int) -> tuple[int, resource.struct_rusage]:
 
 
 def _obey(kernel: int, order: str) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):  # it may just have ended; wait4 will tell
         if order == "interrupt":
             os.killpg(kernel, signal.SIGINT)  # the group: `!sleep 100` has to end as well
         elif order == "kill":
             os.kill(kernel, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # it ended by itself just now; wait4 will tell
 
 
 def _kill_descendants() -> int:
@@ -182,21 +181,19 @@ def _kill_descendants() -> int:
 
 
 def _signal(pid: int, number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def _descendants(root: int) -> list[int]:
     """All processes below `root`, from /proc; empty where there is no /proc."""
     children: dict[int, list[int]] = {}
-    if not os.path.isdir("/proc/self"):  # noqa: PTH112
+    if not os.path.isdir("/proc/self"):
         return []
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
-                with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
+                with open(f"/proc/{name}/stat", "rb") as file:
                     parent = int(file.read().rpartition(b")")[2].split()[1])
             except (OSError, IndexError):
                 continue
@@ -218,10 +215,8 @@ def _released() -> bool:
 
 
 def _say(message: dict[str, Any]) -> None:
-    try:
+    with contextlib.suppress(BrokenPipeError):  # the host is gone: there is nobody to tell
         os.write(1, json.dumps(message).encode() + b"\n")
-    except BrokenPipeError:
-        pass  # the host is gone; there is nobody to tell
 
 
 if __name__ == "__main__":

@@ -229,7 +229,7 @@ def _cut(text: str, budget: int) -> str:
 
 
 def _append_stream(outputs: list[Output], output: Output) -> None:
-    """Append an output; streams of the same name that follow one another become one, as in nbformat."""
+    """Append an output; a stream that follows one of its name joins it, as in nbformat."""
     last = outputs[-1] if outputs else None
     both = last is not None and last["output_type"] == output["output_type"] == "stream"
     if last is not None and both and last["name"] == output["name"]:

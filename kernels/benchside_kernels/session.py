@@ -216,7 +216,7 @@ class KernelSession:
         self._wire = KernelWire(str(connection_file))
         ready = asyncio.create_task(self._wire.ready())
         try:
-            await asyncio.wait([ready, self._process.exited], return_when=asyncio.FIRST_COMPLETED)
+            await _first(ready, self._process.exited)
         finally:
             ready.cancel()
         self._raise_if_ended()
@@ -249,7 +249,7 @@ class KernelSession:
         assert self._wire is not None
         assert self._process is not None
         cell = self._wire.execute(self.setup_source, OutputCollector(20_000))
-        await asyncio.wait([cell.done, self._process.exited], return_when=asyncio.FIRST_COMPLETED)
+        await _first(cell.done, self._process.exited)
         self._raise_if_ended()
         self._wire.finish(cell)
         errors = [out for out in cell.collector.outputs() if out["output_type"] == "error"]
@@ -306,11 +306,10 @@ class KernelSession:
 
     async def _ended(self, cell: RunningCell, timeout_s: float) -> bool:
         assert self._process is not None
-        ends: list[asyncio.Future[Any]] = [cell.done, self._process.exited]
-        done, _ = await asyncio.wait(ends, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        ended = await _first(cell.done, self._process.exited, timeout_s=timeout_s)
         if cell.exiting:  # exit() and quit() answer first and end the process right after
             await asyncio.wait([self._process.exited], timeout=INTERRUPT_GRACE_S)
-        return bool(done)
+        return ended
 
     def _verdict(self, cell: RunningCell) -> tuple[CellStatus, str]:
         assert self._process is not None
@@ -330,6 +329,12 @@ class KernelSession:
             await asyncio.sleep(0.05)
             if time.monotonic() - cell.last_message > 0.1:
                 return
+
+
+async def _first(*ends: asyncio.Future[Any], timeout_s: float | None = None) -> bool:
+    """Wait until one of the futures is done; return False if none was in time."""
+    done, _ = await asyncio.wait(ends, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    return bool(done)
 
 
 def _write_connection_file(folder: Path) -> Path:

@@ -29,7 +29,7 @@ from typing import Any, TypeAlias
 MAX_SUBMISSION_CHARS = 4_000_000
 MIME = "application/vnd.benchside.submission+json"
 
-Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ class SetValue:
 
 
 Value: TypeAlias = (
-    None | bool | int | float | str | dt.date | dt.datetime | dt.timedelta
-    | Series | Table | SetValue | list["Value"] | dict[str, "Value"]
+    bool | int | float | str | dt.date | dt.datetime | dt.timedelta
+    | Series | Table | SetValue | list["Value"] | dict[str, "Value"] | None
 )  # fmt: skip
 
 
@@ -128,7 +128,7 @@ def _encode_array(value: Any, depth: int) -> Json:
             # through microseconds: tolist() of nanoseconds is a bare integer
             return _encode(value.astype(f"{type(value).__name__}[us]").item(), depth + 1)
         kind = getattr(getattr(value, "dtype", None), "kind", "")
-        if kind in "mM" and getattr(value, "ndim", 0):
+        if kind in ("m", "M") and value.ndim:
             return [_encode(item, depth + 1) for item in value]
         if hasattr(value, "tolist") and kind != "c":
             return _encode(value.tolist(), depth + 1)
