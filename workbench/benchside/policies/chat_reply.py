@@ -1,0 +1,131 @@
+"""Reading a chat completion as servers really send it: strict where it matters, lenient elsewhere.
+
+Content may be text, parts or missing; tool calls may lack ids, repeat them, or carry arguments as
+an object instead of text; reasoning goes by two names; usage may be absent.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from pydantic import BaseModel, Field, JsonValue, ValidationError
+
+from benchside.policy import Message, ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """One reply of a model; token counts are None where the server does not send them.
+
+    Args:
+        reasoning: hidden reasoning, where the server shows it.
+        cut_off: the model reached its token limit.
+    """
+
+    message: Message
+    reasoning: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cut_off: bool
+
+
+class _Function(BaseModel):
+    name: str | None = None
+    arguments: str | dict[str, JsonValue] | None = None
+
+
+class _ToolCall(BaseModel):
+    id: str | None = None
+    function: _Function = _Function()
+
+
+class _Part(BaseModel):
+    text: str | None = None
+
+
+class _Message(BaseModel):
+    content: str | list[_Part] | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class _Completion(BaseModel):
+    choices: list[_Choice] = Field(min_length=1)
+    usage: _Usage | None = None
+
+
+def read_reply(text: str) -> ChatReply:
+    """Return the first choice of a chat completion.
+
+    Raises:
+        ValueError: the text is no JSON, or has no choice with a message; says which.
+    """
+    completion = _validated(text)
+    choice, usage = completion.choices[0], completion.usage or _Usage()
+    sent = choice.message
+    content = sent.content
+    if isinstance(content, list):
+        content = "".join(part.text or "" for part in content)
+    message = Message(
+        role="assistant",
+        content=content or sent.refusal,
+        tool_calls=_tool_calls(sent.tool_calls or []),
+    )
+    return ChatReply(
+        message=message,
+        reasoning=sent.reasoning_content or sent.reasoning,
+        input_tokens=usage.prompt_tokens,
+        output_tokens=usage.completion_tokens,
+        cut_off=choice.finish_reason == "length",
+    )
+
+
+def _validated(text: str) -> _Completion:
+    try:
+        # some servers send lone surrogates, which neither a notebook nor pydantic can hold
+        clean = json.dumps(json.loads(text), ensure_ascii=False).encode(errors="replace")
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no JSON ({error})") from None
+    except RecursionError:
+        raise ValueError("JSON that is nested too deeply") from None
+    try:
+        return _Completion.model_validate_json(clean)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise ValueError(f"{place}: {first['msg']}") from None
+
+
+def _tool_calls(sent: list[_ToolCall]) -> tuple[ToolCall, ...]:
+    """The calls with ids that tell them apart, since each tool reply names its call."""
+    calls: list[ToolCall] = []
+    for index, call in enumerate(sent):
+        given = call.id or f"call_{index}"
+        taken = given in {other.id for other in calls}
+        calls.append(
+            ToolCall(
+                id=f"{given}_{index}" if taken else given,
+                name=call.function.name or "",
+                arguments=_arguments_text(call.function.arguments),
+            )
+        )
+    return tuple(calls)
+
+
+def _arguments_text(arguments: str | dict[str, JsonValue] | None) -> str:
+    if isinstance(arguments, dict):
+        return json.dumps(arguments, ensure_ascii=False)
+    return arguments or ""

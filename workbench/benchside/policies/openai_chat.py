@@ -1,0 +1,354 @@
+"""`OpenAIPolicy`: a model behind any server that speaks the OpenAI chat API with tools.
+
+Requests go through the official client with its own retries turned off, so that each try is
+counted, limited and reported here. Replies are validated here too: the client builds its models
+unchecked, and servers differ in what they leave out. Streaming is left out on purpose.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import json
+import os
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
+
+from aiolimiter import AsyncLimiter
+from openai import APIConnectionError, APIStatusError, AsyncOpenAI
+from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolUnionParam
+from pydantic import JsonValue, SecretStr
+
+from benchside.errors import BenchsideError, InfrastructureError, InputError, PolicyError
+from benchside.policies.chat_reply import ChatReply, read_reply
+from benchside.policies.options import PolicyOptions
+from benchside.policy import Action, Conversation, Message, Usage
+from benchside.protocol import TOOLS, action_from_message, parse_json
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+URL_VARIABLE = "OPENAI_BASE_URL"
+OPENAI_URL = "https://api.openai.com/v1"
+NO_KEY = "not-needed"  # the client insists on a key, local servers ignore it
+MAX_BACKOFF_S = 30.0
+MAX_RETRY_AFTER_S = 120.0
+PASSING_STATUSES = frozenset({408, 409, 425, 429})
+
+# how OpenAI, vLLM, llama.cpp and TGI say that the conversation has grown too long
+_CONTEXT_SIGNS = (
+    "context length", "context_length", "context size", "context_size", "context window",
+    "prompt is too long", "maximum input length",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why one request gave no message.
+
+    Args:
+        kind: `unreachable` without any answer, `status` for HTTP errors, `reply` for an answer that
+            is no chat completion.
+        retry_after_s: how long the server asks to wait.
+    """
+
+    kind: Literal["unreachable", "status", "reply"]
+    what: str
+    status: int | None = None
+    passing: bool = True
+    retry_after_s: float | None = None
+
+    @property
+    def too_long(self) -> bool:
+        return self.kind == "status" and any(sign in self.what.lower() for sign in _CONTEXT_SIGNS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What all tries of one request came to; `answer` is the first reply or the last failure."""
+
+    answer: ChatReply | _Failure
+    tries: int
+
+
+class OpenAIPolicy:
+    """Asks a chat model for each action.
+
+    The key is taken from OPENAI_API_KEY unless given; it appears in no message, repr or record.
+
+    Args:
+        model: name of the model, as its server knows it.
+        api_key: instead of the environment's.
+
+    Raises:
+        InputError: the URL or the key cannot be used.
+    """
+
+    def __init__(
+        self, model: str, options: PolicyOptions | None = None, *, api_key: str | None = None
+    ):
+        self.name = f"openai:{model}"
+        self.model = model
+        self.options = options or PolicyOptions()
+        key = _usable_key(api_key if api_key is not None else os.environ.get(KEY_VARIABLE, ""))
+        self._key = SecretStr(key)
+        self.url = _usable_url(self.options.base_url or os.environ.get(URL_VARIABLE) or OPENAI_URL)
+        if not key and _is_openai(self.url):
+            raise InputError(
+                "OpenAI's server needs an API key",
+                where=KEY_VARIABLE,
+                fix=f"set {KEY_VARIABLE}, or set base_url to a server of your own",
+            )
+        # no timeout and no retries of the client's own: `_ask` and `_request` see to both
+        self._client = AsyncOpenAI(
+            api_key=key or NO_KEY, base_url=self.url, timeout=None, max_retries=0
+        )
+        self._slots = asyncio.Semaphore(self.options.max_concurrent_requests)
+        per_minute = self.options.requests_per_minute
+        # evenly: a bucket that holds a minute's requests lets twice as many through in the first
+        self._limiter = None if per_minute is None else AsyncLimiter(1, 60 / per_minute)
+
+    def __repr__(self) -> str:
+        return f"OpenAIPolicy(model={self.model!r}, url={self.url!r})"
+
+    @property
+    def config(self) -> dict[str, JsonValue]:
+        """What the run record keeps: model, URL as resolved, and options."""
+        options: dict[str, JsonValue] = self.options.model_dump(mode="json")
+        return {"policy": "openai", "model": self.model, **options, "base_url": self.url}
+
+    async def act(self, conversation: Conversation) -> Action:
+        """Ask for the next action; `Usage.latency_s` includes retries and waiting for a slot."""
+        started = time.monotonic()
+        outcome = await self._ask(conversation.messages, self._wait_s)
+        if isinstance(outcome.answer, _Failure):
+            raise self._act_error(outcome.answer, outcome.tries)
+        reply = outcome.answer
+        usage = Usage(
+            input_tokens=reply.input_tokens,
+            output_tokens=reply.output_tokens,
+            requests=outcome.tries,
+            latency_s=time.monotonic() - started,
+        )
+        return action_from_message(reply.message, usage, reply.reasoning, cut_off=reply.cut_off)
+
+    async def check(self) -> None:
+        """Ask for one short reply, so that a wrong URL, key, model or option is found at the start.
+
+        Raises:
+            InputError: the server cannot be reached or refuses the request.
+            InfrastructureError: the server is there but overloaded or failing.
+        """
+        outcome = await self._ask(
+            [Message(role="user", content="Reply with: ok")], self._check_wait_s
+        )
+        failure = outcome.answer
+        if not isinstance(failure, _Failure):
+            return
+        if failure.kind == "status" and failure.passing:
+            raise self._act_error(failure, outcome.tries)
+        raise InputError(failure.what, where=self.url, value=self.model, fix=_fix(failure))
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    def _act_error(self, failure: _Failure, tries: int) -> BenchsideError:
+        what = f"{failure.what} ({tries} {'try' if tries == 1 else 'tries'})"
+        if failure.too_long:
+            fix = "lower max_turns or max_output_chars, or serve the model with a longer context"
+            return PolicyError(what, where=self.url, value=self.model, fix=fix)
+        if failure.status in (400, 413, 422):
+            return PolicyError(what, where=self.url, value=self.model, fix=_fix(failure))
+        return InfrastructureError(what, where=self.url, value=self.model, fix=_fix(failure))
+
+    async def _ask(
+        self, messages: Sequence[Message], wait_s: Callable[[_Failure, int], float | None]
+    ) -> _Outcome:
+        """Send a conversation until it is answered or `wait_s` gives no time to wait."""
+        tries = 0
+        while True:
+            tries += 1
+            answer = await self._request(messages)
+            wait = wait_s(answer, tries) if isinstance(answer, _Failure) else None
+            if wait is None:
+                return _Outcome(answer, tries)
+            await asyncio.sleep(wait)
+
+    def _wait_s(self, failure: _Failure, tries: int) -> float | None:
+        """Seconds before the next try; None where none is made."""
+        if not failure.passing or failure.too_long or tries > self.options.max_retries:
+            return None
+        asked_s = failure.retry_after_s or 0.0
+        if asked_s > MAX_RETRY_AFTER_S:
+            return None
+        # up to a quarter less, so that episodes that failed together do not return together
+        backoff_s = min(self.options.backoff_s * 2.0 ** min(tries - 1, 30), MAX_BACKOFF_S)
+        return max(asked_s, backoff_s * random.uniform(0.75, 1.0))
+
+    def _check_wait_s(self, failure: _Failure, tries: int) -> float | None:
+        """At the start only a busy server is waited for: a wrong URL does not get better."""
+        return self._wait_s(failure, tries) if failure.kind == "status" else None
+
+    async def _request(self, messages: Sequence[Message]) -> ChatReply | _Failure:
+        """Send one request, within the limits on rate, number and time."""
+        async with self._slots:
+            if self._limiter is not None:
+                await self._limiter.acquire()
+            try:
+                # over the whole answer: a server that drips bytes passes every timeout per read
+                async with asyncio.timeout(self.options.timeout_s):
+                    return await self._send(messages)
+            except TimeoutError:
+                return _Failure(
+                    "unreachable",
+                    f"the model server did not answer in {self.options.timeout_s:g} s",
+                )
+
+    async def _send(self, messages: Sequence[Message]) -> ChatReply | _Failure:
+        try:
+            response = await self._client.chat.completions.with_raw_response.create(
+                model=self.model,
+                messages=cast(list[ChatCompletionMessageParam], [*map(_wire, messages)]),
+                tools=cast(list[ChatCompletionToolUnionParam], list(TOOLS)),
+                extra_body=self._sampling(),
+            )
+        except APIStatusError as error:
+            return self._status_failure(error.status_code, error.response.headers, error.body)
+        except APIConnectionError as error:
+            cause = error.__cause__ or error
+            said = self._scrubbed(f"{type(cause).__name__}: {cause}")
+            return _Failure("unreachable", f"the model server cannot be reached ({said})")
+        try:
+            return read_reply(response.text)
+        except ValueError as error:
+            kind = response.headers.get("content-type", "no content type")
+            said = self._scrubbed(f"{error}; {kind}, begins {response.text[:100]!r}")
+            return _Failure("reply", f"the server's answer is no chat completion: {said}")
+
+    def _sampling(self) -> dict[str, JsonValue]:
+        """The options that are set; OpenAI has renamed max_tokens, other servers have not."""
+        limit = "max_completion_tokens" if _is_openai(self.url) else "max_tokens"
+        wanted = {
+            "temperature": self.options.temperature,
+            limit: self.options.max_tokens,
+            "seed": self.options.seed,
+        }
+        return {name: value for name, value in wanted.items() if value is not None}
+
+    def _status_failure(self, status: int, headers: Mapping[str, str], body: object) -> _Failure:
+        text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+        quota = "insufficient_quota" in text  # a 429 that no waiting cures
+        return _Failure(
+            "status",
+            f"the model server answered HTTP {status}: {self._scrubbed(text)[:500]}",
+            status=status,
+            passing=(status in PASSING_STATUSES or status >= 500) and not quota,
+            retry_after_s=_retry_after_s(headers),
+        )
+
+    def _scrubbed(self, text: str) -> str:
+        """The text without the key, which some servers repeat in their refusals."""
+        key = self._key.get_secret_value()
+        return text.replace(key, "[API key]") if key else text
+
+
+def _usable_key(key: str) -> str:
+    """The key without the line end that files give it; others would break in an HTTP header."""
+    key = key.strip()
+    if not all("!" <= character <= "~" for character in key):
+        raise InputError(
+            "the API key holds blanks or characters outside ASCII",
+            where=KEY_VARIABLE,
+            fix="copy it again",
+        )
+    return key
+
+
+def _usable_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets or port
+        usable = False
+    if not usable:
+        raise InputError(
+            "base_url is no http or https URL",
+            where="base_url",
+            fix='such as "http://host:8000/v1"',
+        )
+    if parts.username or parts.password or parts.query:
+        raise InputError(
+            "base_url must not hold a user, password or query: it is saved with each run",
+            where="base_url",
+            fix=f"put the secret into {KEY_VARIABLE}",
+        )
+    return url
+
+
+def _is_openai(url: str) -> bool:
+    return urlsplit(url).hostname == "api.openai.com"
+
+
+def _wire(message: Message) -> dict[str, Any]:
+    """The message as JSON for the server."""
+    wired: dict[str, Any] = {"role": message.role, "content": message.content or ""}
+    if message.tool_call_id is not None:
+        wired["tool_call_id"] = message.tool_call_id
+    if message.tool_calls:
+        wired["content"] = message.content
+        wired["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": _wire_arguments(call.arguments)},
+            }
+            for call in message.tool_calls
+        ]
+    return wired
+
+
+def _wire_arguments(arguments: str) -> str:
+    """Arguments as a JSON object: vLLM and llama.cpp refuse a history that holds others.
+
+    Source: github.com/vllm-project/vllm issue 43995 and pull request 48922.
+    """
+    try:
+        if isinstance(parse_json(arguments), dict):
+            return arguments
+    except ValueError:
+        pass  # shown below as text
+    return json.dumps({"invalid_arguments": arguments}, ensure_ascii=False)
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the server asks to wait; None where it does not say (RFC 9110, 10.2.3)."""
+    value = headers.get("retry-after", "")
+    try:
+        return max(float(value), 0.0)
+    except ValueError:
+        pass  # then it is a date
+    try:
+        return max(email.utils.parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
+    except ValueError:
+        return None
+
+
+def _fix(failure: _Failure) -> str:
+    """The next step for a person."""
+    match failure.kind, failure.status:
+        case "unreachable", _:
+            return "check that the server runs and that base_url names it"
+        case "reply", _:
+            return "check that base_url names an OpenAI-compatible server; most end in /v1"
+        case _, 401 | 403:
+            return f"check {KEY_VARIABLE} and that the key may use this model"
+        case _, 404:
+            return "check base_url (most end in /v1) and the name of the model"
+        case _, 429:
+            return "lower requests_per_minute or max_concurrent_requests, or check the quota"
+        case _, status if status is not None and status >= 500:
+            return "look into the server's log; unfinished episodes can be resumed"
+    return "check the policy's options, and that the server supports tool calls for this model"
