@@ -1,1 +1,36 @@
-"""Graders: typed comparison of a submission with its answer key, outside the kernel."""
+"""Graders: typed comparison of a submission with its answer key, outside the kernel.
+
+Importing the graders here makes them known by name.
+"""
+
+from benchside.graders.collection import ListGrader, SetGrader
+from benchside.graders.composite import AnyOfGrader, RecordGrader
+from benchside.graders.date import DateGrader
+from benchside.graders.duration import DurationGrader
+from benchside.graders.grade import Grade
+from benchside.graders.grader import known_graders
+from benchside.graders.grading import grade, grade_missing, validate_task
+from benchside.graders.number import IntegerGrader, NumberGrader
+from benchside.graders.prediction import PredictionGrader
+from benchside.graders.table import TableGrader
+from benchside.graders.text import BooleanGrader, TextGrader
+
+__all__ = [
+    "AnyOfGrader",
+    "BooleanGrader",
+    "DateGrader",
+    "DurationGrader",
+    "Grade",
+    "IntegerGrader",
+    "ListGrader",
+    "NumberGrader",
+    "PredictionGrader",
+    "RecordGrader",
+    "SetGrader",
+    "TableGrader",
+    "TextGrader",
+    "grade",
+    "grade_missing",
+    "known_graders",
+    "validate_task",
+]
