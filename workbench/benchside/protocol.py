@@ -158,16 +158,16 @@ def _code_of(message: Message) -> str:
     if call.name not in (RUN_CELL, SUBMIT):
         raise ValueError(f"There is no tool named {call.name[:100]!r}.")
     arguments = _arguments(call)
+    field = "value" if call.name == SUBMIT else "code"
+    if field not in arguments:
+        raise ValueError(f'The arguments of {call.name} have no field "{field}".')
     if call.name == SUBMIT:
-        if "value" not in arguments:
-            raise ValueError(f'The arguments of {SUBMIT} have no field "value".')
-        return f"{SUBMIT}({arguments['value']!r})"
-    code = arguments.get("code")
+        return f"{SUBMIT}({arguments[field]!r})"
+    code = arguments[field]
     if not isinstance(code, str):
-        found = "is missing" if "code" not in arguments else f"is a {type(code).__name__}"
-        raise ValueError(f'The field "code" of {RUN_CELL} must be a string but {found}.')
+        raise ValueError(f'The field "code" must be a string, not {type(code).__name__}.')
     if not code.strip():
-        raise ValueError(f'The field "code" of {RUN_CELL} is empty.')
+        raise ValueError('The field "code" is empty.')
     return code
 
 
@@ -178,7 +178,7 @@ def _arguments(call: ToolCall) -> dict[str, JsonValue]:
         raise ValueError(f"The arguments of {call.name} are wrong: {error}.") from None
     if not isinstance(arguments, dict):
         found = type(arguments).__name__
-        raise ValueError(f"The arguments of {call.name} must be a JSON object, not a {found}.")
+        raise ValueError(f"The arguments of {call.name} must be a JSON object, not {found}.")
     return arguments
 
 
@@ -316,14 +316,17 @@ def _notes(result: CellResult) -> list[str]:
     notes = []
     if result.dropped_chars:
         notes.append(f"[{result.dropped_chars:,} characters of output were not kept]")
-    if result.status == "timeout":
-        notes.append(f"[The cell was stopped after {result.duration_s:.1f} s: it ran too long.]")
-    if result.status == "dead":
-        notes.append("[The kernel ended while the cell ran.]")
+    ended = result.status in ("timeout", "dead")
     if result.note:
         notes.append(f"[{result.note}]")
+        if ended:
+            return notes  # the session's note on such an end also tells what is left of the state
+    elif result.status == "timeout":
+        notes.append(f"[The cell was stopped after {result.duration_s:.1f} s: it ran too long.]")
+    elif result.status == "dead":
+        notes.append("[The kernel ended while the cell ran.]")
     if not result.state_survived:
         notes.append("[The kernel is gone, and with it all variables that cells had set.]")
-    elif result.status in ("timeout", "dead"):
-        notes.append("[The kernel goes on: variables set by earlier cells are still there.]")
+    elif ended:
+        notes.append("[The kernel is still running: variables of earlier cells are kept.]")
     return notes

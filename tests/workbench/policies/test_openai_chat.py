@@ -19,8 +19,9 @@ from benchside.errors import BenchsideError, InfrastructureError, InputError, Po
 from benchside.policies.openai_chat import MAX_RETRY_AFTER_S, OpenAIPolicy
 from benchside.policies.options import PolicyOptions
 from benchside.policy import Action, Conversation, Turn
-from benchside.protocol import observation_messages, opening_messages
+from benchside.protocol import observation_messages, observation_text, opening_messages
 from benchside.task import AnswerSchema, GraderRef, TaskSpec
+from benchside_kernels.session import KernelSession
 from tests.workbench.chat_server import (
     BROKEN_JSON,
     DRIP,
@@ -128,6 +129,29 @@ async def test_turns_round_trip_and_each_tool_reply_names_its_call() -> None:
     broken = sent[7]["tool_calls"][0]["function"]["arguments"]
     assert json.loads(broken) == {"invalid_arguments": '{"code": '}
     assert "not valid JSON" in sent[8]["content"]
+
+
+async def test_a_model_works_in_a_real_kernel_and_submits() -> None:
+    script = [
+        call(("run_cell", {"code": "rows = [1, 2, 3]\nprint('read')\nlen(rows)"})),
+        call(("run_cell", {"code": "rows[9]"})),
+        call(("run_cell", {"code": "submit(sum(rows))"})),
+    ]
+    turns: list[Turn] = []
+    with ChatServer(*script) as server:
+        async with policy_for(server.url) as policy, KernelSession() as session:
+            for _ in script:
+                action = await policy.act(Conversation(TASK, START.opening, turns))
+                result = await session.run(action.code or "")
+                shown = observation_messages(action, observation_text(result, 1000))
+                turns.append(Turn(action, result, shown))
+    first, second, third = (turn.observations[0].content or "" for turn in turns)
+    assert first == "read\n3"
+    assert "IndexError: list index out of range" in second and "\x1b" not in second
+    assert third == "Submitted: 6"
+    assert turns[-1].result is not None and turns[-1].result.submission is not None
+    assert turns[-1].result.submission.value == 6
+    assert server.bodies[-1]["messages"][3]["content"] == first
 
 
 @pytest.mark.parametrize(

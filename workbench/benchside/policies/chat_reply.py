@@ -32,7 +32,7 @@ class ChatReply:
 
 class _Function(BaseModel):
     name: str | None = None
-    arguments: str | dict[str, JsonValue] | None = None
+    arguments: JsonValue = None
 
 
 class _ToolCall(BaseModel):
@@ -54,7 +54,7 @@ class _Message(BaseModel):
 
 class _Choice(BaseModel):
     message: _Message
-    finish_reason: str | None = None
+    finish_reason: JsonValue = None
 
 
 class _Usage(BaseModel):
@@ -113,19 +113,15 @@ def _tool_calls(sent: list[_ToolCall]) -> tuple[ToolCall, ...]:
     """The calls with ids that tell them apart, since each tool reply names its call."""
     calls: list[ToolCall] = []
     for index, call in enumerate(sent):
-        given = call.id or f"call_{index}"
-        taken = given in {other.id for other in calls}
-        calls.append(
-            ToolCall(
-                id=f"{given}_{index}" if taken else given,
-                name=call.function.name or "",
-                arguments=_arguments_text(call.function.arguments),
-            )
-        )
+        id_ = call.id or f"call_{index}"
+        while id_ in {other.id for other in calls}:
+            id_ += "_"
+        arguments = _arguments_text(call.function.arguments)
+        calls.append(ToolCall(id=id_, name=call.function.name or "", arguments=arguments))
     return tuple(calls)
 
 
-def _arguments_text(arguments: str | dict[str, JsonValue] | None) -> str:
-    if isinstance(arguments, dict):
-        return json.dumps(arguments, ensure_ascii=False)
-    return arguments or ""
+def _arguments_text(arguments: JsonValue) -> str:
+    if arguments is None or isinstance(arguments, str):
+        return arguments or ""
+    return json.dumps(arguments, ensure_ascii=False)

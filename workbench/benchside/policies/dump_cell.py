@@ -26,16 +26,14 @@ def dump_tables(namespace: dict[str, Any]) -> list[DumpTable]:
     """Return all data of the namespace as tables of plain values, real tables first."""
     tables: list[DumpTable] = []
     for name, value in list(namespace.items()):
-        if name.startswith("_") or name in ("In", "Out") or callable(value):
-            continue
-        if not isinstance(value, ModuleType):
-            tables += _tables_of(name, value, 0)
+        if isinstance(value, sqlite3.Connection):  # before the rest: connections are callable
+            tables += _database_tables(value)
+        elif not (name.startswith("_") or name in ("In", "Out") or callable(value)):
+            tables += [] if isinstance(value, ModuleType) else _tables_of(name, value, 0)
     return sorted(tables, key=lambda table: not table.columns)
 
 
 def _tables_of(name: str, value: Any, depth: int) -> list[DumpTable]:
-    if isinstance(value, sqlite3.Connection):
-        return _database_tables(value)
     if hasattr(value, "itertuples"):
         rows = value.head(_MAX_CELLS).itertuples(index=False, name=None)
         return [_table(name, [str(column) for column in value.columns], rows)]
@@ -66,8 +64,12 @@ def _database_tables(con: sqlite3.Connection) -> list[DumpTable]:
     tables = []
     for (name,) in found.fetchall():
         quoted = '"' + name.replace('"', '""') + '"'
-        cursor = con.execute(f"SELECT * FROM {quoted} LIMIT {_MAX_CELLS}")
-        tables.append(_table(name, [column[0] for column in cursor.description], cursor))
+        try:
+            cursor = con.execute(f"SELECT * FROM {quoted} LIMIT {_MAX_CELLS}")
+            columns = [column[0] for column in cursor.description]
+            tables.append(_table(name, columns, cursor))
+        except sqlite3.Error as error:  # a view over what is gone, or text that is not UTF-8
+            print(f"{name}: {error}")
     return tables
 
 
@@ -80,8 +82,8 @@ def _plain(cell: Any) -> Any:
         cell = cell.tolist()
     if isinstance(cell, (bool, float)) or cell is None:
         return cell
-    if isinstance(cell, int) and abs(cell) < 2**63:
-        return cell
+    if isinstance(cell, int):
+        return cell if cell.bit_length() < 1000 else None  # Python refuses to print longer ones
     return str(cell)[:200]
 
 

@@ -172,7 +172,7 @@ def _script_cells(text: str, _: Path) -> list[str]:
 
 def _notebook_cells(text: str, path: Path) -> list[str]:
     try:
-        notebook = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
+        notebook = nbformat.reads(text, as_version=4)
     except (nbformat.reader.NotJSONError, nbformat.ValidationError, AttributeError) as error:
         raise InputError(f"the file is no notebook: {error}", where=path) from error
     return [
