@@ -1,0 +1,10 @@
+"""MedCalc-Bench: clinical calculations from patient notes, from files that the user brings.
+
+Source: Khandekar et al.: MedCalc-Bench: Evaluating Large Language Models for Medical Calculations,
+NeurIPS 2024; https://github.com/ncbi-nlp/MedCalc-Bench (CC-BY-SA-4.0).
+"""
+
+from benchside.suites.medcalcbench.agreement import agreement
+from benchside.suites.medcalcbench.build import build
+
+__all__ = ["agreement", "build"]
