@@ -11,7 +11,9 @@ stand for themselves; other types are objects with a single tag key:
     {"$series": {"index": [...], "values": [...]}}      pandas.Series
     {"$table": {"columns": [...], "rows": [[...]]}}     pandas.DataFrame (a named index is a column)
 
-numpy scalars and arrays, tuples and ranges become plain JSON. `encode` recognises numpy and pandas
+numpy scalars and arrays, tuples and ranges become plain JSON; members of a set are sorted, so that
+equal sets give equal JSON. A dict whose single key starts with "$" is refused, as it would be read
+as a tag. `encode` recognises numpy and pandas
 by duck typing, so that nothing is imported in a kernel that does not use them.
 """
 
@@ -26,10 +28,15 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, TypeAlias
 
+from typing_extensions import TypeAliasType
+
 MAX_SUBMISSION_CHARS = 4_000_000
+MAX_DEPTH = 50
+# the host's json.loads refuses integers of more than 4300 digits, about 14,000 bits
+MAX_INTEGER_BITS = 10_000
 MIME = "application/vnd.benchside.submission+json"
 
-Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
+Json = TypeAliasType("Json", "bool | int | float | str | list[Json] | dict[str, Json] | None")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +82,22 @@ def encode(value: object) -> Json:
 
 
 def _encode(value: Any, depth: int) -> Json:
-    if depth > 50:
-        raise UnsupportedValueError("submit() got a value nested more than 50 levels deep")
+    if depth > MAX_DEPTH:
+        raise UnsupportedValueError(
+            f"submit() got a value nested more than {MAX_DEPTH} levels deep"
+        )
     match value:
         case None | bool() | str():
             return str(value) if isinstance(value, str) else value
         case int():
+            if value.bit_length() > MAX_INTEGER_BITS:
+                raise UnsupportedValueError("submit() got an integer of more than 3000 digits")
             return int(value)
         case float():
             return float(value) if math.isfinite(value) else {"$float": str(float(value))}
         case Decimal() | Fraction():
-            return _encode(float(value), depth)
-    if type(value).__name__ in ("NaTType", "NAType"):
+            return _encode(_rounded(value), depth)
+    if type(value).__name__ in ("NaTType", "NAType", "MaskedConstant"):
         return {"$float": "nan"}
     match value:
         case dt.datetime():
@@ -96,12 +107,37 @@ def _encode(value: Any, depth: int) -> Json:
         case dt.timedelta():
             return {"$duration_s": value.total_seconds()}
         case Mapping():
-            return {_key(key): _encode(item, depth + 1) for key, item in value.items()}
+            return _encode_mapping(value, depth)
         case AbstractSet():
-            return {"$set": [_encode(item, depth + 1) for item in value]}
+            return {"$set": sorted((_encode(item, depth + 1) for item in value), key=_set_order)}
         case Sequence() if not isinstance(value, (bytes, bytearray, memoryview)):
             return [_encode(item, depth + 1) for item in value]
     return _encode_array(value, depth)
+
+
+def _encode_mapping(value: Mapping[Any, Any], depth: int) -> Json:
+    encoded = {_key(key): _encode(item, depth + 1) for key, item in value.items()}
+    if len(encoded) < len(value):
+        raise UnsupportedValueError("submit() got a dict in which two keys are the same as text")
+    if len(encoded) == 1 and next(iter(encoded)).startswith("$"):
+        raise UnsupportedValueError('submit() got a dict whose key starts with "$"; rename the key')
+    return encoded
+
+
+def _rounded(value: Decimal | Fraction) -> float:
+    """Return the nearest float; a signalling NaN is nan and too large a fraction infinite."""
+    if isinstance(value, Decimal) and value.is_nan():
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _set_order(item: Json) -> tuple[bool, float, str]:
+    """Numbers first and by size, then the rest: hashing orders a set anew in each process."""
+    number = isinstance(item, (int, float))
+    return not number, item if isinstance(item, (int, float)) else 0, repr(item)
 
 
 def _encode_array(value: Any, depth: int) -> Json:
@@ -109,8 +145,7 @@ def _encode_array(value: Any, depth: int) -> Json:
     module = type(value).__module__.partition(".")[0]
     if module == "pandas":
         if hasattr(value, "columns"):
-            named = [name is not None for name in value.index.names]
-            frame = value.reset_index() if all(named) else value
+            frame = _with_named_index(value)
             rows = frame.astype(object).itertuples(index=False, name=None)
             columns: list[Json] = [_key(name) for name in frame.columns]
             return {"$table": {"columns": columns, "rows": [_encode(r, depth + 1) for r in rows]}}
@@ -125,65 +160,103 @@ def _encode_array(value: Any, depth: int) -> Json:
             return [_encode(item, depth + 1) for item in value.tolist()]
     if module == "numpy":
         if type(value).__name__ in ("datetime64", "timedelta64"):
-            # through microseconds: tolist() of nanoseconds is a bare integer
-            return _encode(value.astype(f"{type(value).__name__}[us]").item(), depth + 1)
+            return _encode_numpy_time(value, depth)
         kind = getattr(getattr(value, "dtype", None), "kind", "")
         if kind in ("m", "M") and value.ndim:
             return [_encode(item, depth + 1) for item in value]
+        if kind == "f" and not getattr(value, "ndim", 0):
+            return _encode(float(value), depth)  # tolist() leaves a long double as it is
         if hasattr(value, "tolist") and kind != "c":
-            return _encode(value.tolist(), depth + 1)
+            return _encode(value.tolist(), depth)
     raise UnsupportedValueError(
         f"submit() cannot send a {type(value).__module__}.{type(value).__qualname__}; submit a "
         "number, text, bool, date, timedelta, list, set, dict, numpy array, Series or DataFrame"
     )
 
 
+def _encode_numpy_time(value: Any, depth: int) -> Json:
+    """datetime64 and timedelta64, through microseconds: item() of nanoseconds is a bare integer."""
+    if str(value) == "NaT":
+        return _encode(math.nan, depth)
+    in_us = value.astype(f"{type(value).__name__}[us]")
+    item = in_us.item()
+    if isinstance(item, int) or in_us.astype(value.dtype) != value.astype(value.dtype):
+        raise UnsupportedValueError(f"submit() got a {type(value).__name__} out of range: {value}")
+    return _encode(item, depth)
+
+
+def _with_named_index(frame: Any) -> Any:
+    """Make a named index columns, unless `set_index(..., drop=False)` has kept them as such."""
+    names = list(frame.index.names)
+    if None in names or set(names) & set(frame.columns):
+        return frame
+    return frame.reset_index(allow_duplicates=True)
+
+
 def _key(key: object) -> str:
-    if isinstance(key, tuple):
-        return " / ".join(str(part) for part in key)
+    if isinstance(key, tuple):  # a column of several levels; those that are not used are empty
+        return " / ".join(str(part) for part in key if part != "")
     return str(key)
 
 
 def decode(encoded: Json) -> Value:
     """Return the typed value of a submission's JSON; hostile input gives `ValueError`."""
+    return _decode(encoded, depth=0)
+
+
+def _decode(encoded: Json, depth: int) -> Value:
+    if depth > MAX_DEPTH:
+        raise ValueError(f"malformed submission: nested more than {MAX_DEPTH} levels deep")
     if isinstance(encoded, list):
-        return [decode(item) for item in encoded]
+        return [_decode(item, depth + 1) for item in encoded]
     if not isinstance(encoded, dict):
         return encoded
     if len(encoded) == 1:
         (tag, body), = encoded.items()  # fmt: skip
         if tag.startswith("$"):
             try:
-                return _decode_tagged(tag, body)
-            except (TypeError, KeyError, AttributeError, OverflowError) as error:
+                return _decode_tagged(tag, body, depth)
+            except (TypeError, KeyError, OverflowError, ValueError) as error:
                 raise ValueError(f"malformed submission at {tag}: {error}") from error
-    return {key: decode(item) for key, item in encoded.items()}
+    return {key: _decode(item, depth + 1) for key, item in encoded.items()}
 
 
-def _decode_tagged(tag: str, body: Any) -> Value:
+def _decode_tagged(tag: str, body: Any, depth: int) -> Value:
     match tag:
         case "$float":
             if body not in ("nan", "inf", "-inf"):
-                raise ValueError(f"malformed submission at $float: {body!r}")
+                raise ValueError("not one of nan, inf and -inf")
             return float(body)
         case "$date":
             return dt.date.fromisoformat(body)
         case "$datetime":
             return dt.datetime.fromisoformat(body)
         case "$duration_s":
+            if isinstance(body, bool):
+                raise ValueError("not a number")
             return dt.timedelta(seconds=body)
         case "$set":
-            return SetValue(tuple(decode(item) for item in body))
+            return SetValue(_decode_items(body, depth))
         case "$series":
-            index = tuple(decode(item) for item in body["index"])
-            values = tuple(decode(item) for item in body["values"])
+            index, values = (
+                _decode_items(body["index"], depth),
+                _decode_items(body["values"], depth),
+            )
             if len(index) != len(values):
-                raise ValueError("malformed submission at $series: lengths differ")
+                raise ValueError("lengths differ")
             return Series(index, values)
         case "$table":
-            columns = tuple(str(name) for name in body["columns"])
-            rows = tuple(tuple(decode(item) for item in row) for row in body["rows"])
+            columns = body["columns"]
+            if not isinstance(columns, list) or not all(isinstance(c, str) for c in columns):
+                raise ValueError("columns is not a list of texts")
+            rows = tuple(_decode_items(row, depth + 1) for row in body["rows"])
             if any(len(row) != len(columns) for row in rows):
-                raise ValueError("malformed submission at $table: a row has another length")
-            return Table(columns, rows)
-    raise ValueError(f"malformed submission: unknown tag {tag!r}")
+                raise ValueError("a row has another length")
+            return Table(tuple(columns), rows)
+    raise ValueError("unknown tag")
+
+
+def _decode_items(body: Any, depth: int) -> tuple[Value, ...]:
+    if not isinstance(body, list):
+        raise ValueError("not a list")
+    return tuple(_decode(item, depth + 1) for item in body)

@@ -52,7 +52,7 @@ class Grader(Frozen, ABC):
 
     @abstractmethod
     def check_gold(self, gold: Value) -> None:
-        """Called by `validate_task` and before each comparison, never with None.
+        """Called once before a task's gold is compared or used, never with None.
 
         Raises:
             UnreadableError: the gold does not fit this grader.
@@ -72,14 +72,17 @@ class Grader(Frozen, ABC):
 
 
 def compare(grader: Grader, submitted: Value, gold: Value) -> Verdict:
-    """Judge a submission or a part of one; the only place that knows about abstention (None)."""
+    """Judge a submission or a part of one; the only place that knows about abstention (None).
+
+    Args:
+        gold: None, or a value that the grader's `check_gold` has let pass.
+    """
     if gold is None:
         if submitted is None:
             return Verdict(True, "abstained, which is right: there is no answer")
         return Verdict(False, f"submitted {show(submitted)}, but the right answer is to abstain")
     if submitted is None:
         return Verdict(False, f"submitted None, but there is an answer: {show(gold)}")
-    grader.check_gold(gold)
     return grader.judge(submitted, gold)
 
 

@@ -15,6 +15,8 @@ from benchside.graders.text import read_text
 from benchside.task import AnswerKey, TaskSpec
 from benchside_kernels.submission import Json, Value, decode
 
+MAX_EVIDENCE_CHARS = 2000
+
 
 def grade(task: TaskSpec, key: AnswerKey, submission: Json) -> Grade:
     """Return the grade of a submission.
@@ -124,6 +126,8 @@ def _check_choices(task: TaskSpec, gold: Value) -> None:
 def _grade(grader: Grader, verdict: Verdict) -> Grade:
     # a lone surrogate in submitted text would be refused by pydantic and by UTF-8 files
     evidence = verdict.evidence.encode("utf-8", "backslashreplace").decode()
+    if len(evidence) > MAX_EVIDENCE_CHARS:
+        evidence = evidence[:MAX_EVIDENCE_CHARS] + "…"
     return Grade(
         reward=float(verdict.passed),
         passed=verdict.passed,

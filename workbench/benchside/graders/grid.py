@@ -26,6 +26,7 @@ Row = Sequence[Value]
 # the label of all numbers; text labels are str, times are datetime, so that kinds never collide
 NUMBER = ("number",)
 MISSING = ("missing",)
+INFINITE = (("infinite", math.inf), ("infinite", -math.inf))
 EXACT_FLOAT_LIMIT = 2**53
 
 
@@ -143,12 +144,22 @@ class Coder:
         shape = (len(grid.rows), grid.width)
         codes, numbers = np.zeros(shape, np.int64), np.zeros(shape, np.float64)
         for place in range(grid.width):
-            labels = [self._label(row[place]) for row in grid.rows]
+            column = [row[place] for row in grid.rows]
+            plain = _plain_numbers(column)
+            if plain is not None:
+                numbers[:, place] = plain
+                continue
+            labels = [self._label(cell) for cell in column]
             codes[:, place] = [self._code(label) for label in labels]
             numbers[:, place] = [label if type(label) is float else 0.0 for label in labels]
         if self._decimals is not None:
             numbers = np.round(numbers, self._decimals)
         return Cells(codes, numbers)
+
+    @property
+    def has_infinite(self) -> bool:
+        """True once a cell was infinite."""
+        return any(label in self._codes for label in INFINITE)
 
     def _code(self, label: Hashable | float) -> int:
         return 0 if type(label) is float else self._codes.setdefault(label, len(self._codes))
@@ -193,6 +204,17 @@ class Coder:
         if isinstance(label, tuple) and label[0] in ("bool", "integer"):
             return str(label[1]).lower() if label[0] == "bool" else label
         return label
+
+
+def _plain_numbers(column: Sequence[Value]) -> npt.NDArray[np.float64] | None:
+    """Return a column of small finite numbers alone; most columns are, and this is fast."""
+    if not {type(cell) for cell in column} <= {int, float}:
+        return None
+    try:
+        numbers = np.array(column, np.float64)
+    except OverflowError:  # an integer above 1.8e308
+        return None
+    return numbers if (np.abs(numbers) < EXACT_FLOAT_LIMIT).all() else None
 
 
 def _float_label(number: float) -> Hashable | float:

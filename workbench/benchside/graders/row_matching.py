@@ -1,7 +1,9 @@
 """Do two tables hold the same rows in any order, with numbers equal within a tolerance?
 
-Pairing sorted rows settles nearly all cases. It can miss, as rows that are equal within tolerance
-need not sort alike, so rows that do not pair are matched as a bipartite graph.
+Numbers first fall into clusters: groups of numbers that tolerance can connect, apart from all
+others. Rows of different clusters or labels cannot match. Pairing sorted rows then settles nearly
+all cases. It can miss, as rows that are equal within tolerance need not sort alike, so rows that do
+not pair are matched as a bipartite graph.
 Source: J. E. Hopcroft, R. M. Karp, An n^5/2 algorithm for maximum matchings in bipartite graphs,
 SIAM J. Comput. 2 (1973) 225-231 (as implemented by scipy).
 """
@@ -65,6 +67,7 @@ def match_rows(submitted: Cells, gold: Cells, tolerance: Tolerance) -> Mismatch 
     Args:
         submitted, gold: the same number of rows and columns, coded by the same `Coder`.
     """
+    submitted, gold = _clustered(submitted, gold, tolerance)
     s_order, g_order = sorted_order(submitted), sorted_order(gold)
     s, g = submitted.rows(s_order), gold.rows(g_order)
     labels_differ = (s.codes != g.codes).any(axis=1)
@@ -82,6 +85,36 @@ def match_rows(submitted: Cells, gold: Cells, tolerance: Tolerance) -> Mismatch 
     if found.gold_row is not None:
         return Mismatch(found.reason, gold_row=int(g_order[open_rows[found.gold_row]]))
     return found if found.reason else None
+
+
+def _clustered(submitted: Cells, gold: Cells, tolerance: Tolerance) -> tuple[Cells, Cells]:
+    """Add a column of cluster numbers to the codes for each column that holds numbers."""
+    s_codes, g_codes = [submitted.codes], [gold.codes]
+    for place in range(gold.codes.shape[1]):
+        numbers = gold.numbers[:, place][gold.codes[:, place] == 0]
+        if not len(numbers):
+            continue
+        starts, ends = _clusters(numbers, tolerance)
+        for cells, codes in ((submitted, s_codes), (gold, g_codes)):
+            column = cells.numbers[:, place]
+            cluster = np.searchsorted(starts, column, "right") - 1
+            outside = (cluster < 0) | (column > ends[cluster])
+            cluster[outside] = len(starts)
+            cluster[cells.codes[:, place] != 0] = 0  # labels tell these cells apart
+            codes.append(cluster[:, np.newaxis])
+    return (
+        Cells(np.hstack(s_codes), submitted.numbers),
+        Cells(np.hstack(g_codes), gold.numbers),
+    )
+
+
+def _clusters(gold: Floats, tolerance: Tolerance) -> tuple[Floats, Floats]:
+    """Return the limits, ascending, of all unions of overlapping tolerance intervals."""
+    numbers = np.sort(gold)
+    allowed = allowed_difference(numbers, tolerance.abs_tol, tolerance.rel_tol)
+    low, high = numbers - allowed, numbers + allowed  # both ascending, as rel_tol < 1
+    gap = np.flatnonzero(low[1:] > high[:-1])
+    return low[np.concatenate([[0], gap + 1])], high[np.concatenate([gap, [-1]])]
 
 
 def _groups(codes: Ints) -> Ints:
