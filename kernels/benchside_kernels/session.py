@@ -75,7 +75,7 @@ class KernelSession:
         self.image = image
         self.isolation = sandbox.detect()
         self._files, self._hidden, self._seed = tuple(files), tuple(hidden), seed
-        self._memory_mib, self._max_output_chars = memory_mib, max_output_chars
+        self._memory_mib, self.max_output_chars = memory_mib, max_output_chars
         self._process: KernelProcess | None = None
         self._wire: KernelWire | None = None
         self._submitted = False
@@ -149,7 +149,7 @@ class KernelSession:
             note = "The kernel is not running; restart it first."
             return CellResult(cell_id, source, "dead", (), 0.0, state_survived=False, note=note)
         before = self._process.cpu_s()
-        cell = self._wire.execute(source, OutputCollector(self._max_output_chars))
+        cell = self._wire.execute(source, OutputCollector(self.max_output_chars))
         status, note = await self._wait(cell, timeout_s)
         await self._drain(cell)
         self._wire.finish(cell)
@@ -172,12 +172,16 @@ class KernelSession:
             submission=submission,
         )
 
-    async def close(self) -> KernelUsage:
-        """Kill the kernel with all it started, remove its folder, and return what it used."""
+    async def close(self) -> None:
+        """Kill the kernel with all it started and remove its folder."""
         await self._stop()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+    @property
+    def usage(self) -> KernelUsage:
+        """What the kernel processes that have ended used; all of them once closed."""
         known = [exit_ for exit_ in self._exits if exit_.cpu_s is not None]
         return KernelUsage(
             cpu_s=sum(exit_.cpu_s or 0.0 for exit_ in known) if known else None,

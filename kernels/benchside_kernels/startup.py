@@ -100,9 +100,7 @@ class _Submit:
         self._done = True
         shown = repr(value)
         text = shown if len(shown) <= 500 else f"{shown[:400]} … ({len(shown):,} characters)"
-        display(  # type: ignore[no-untyped-call]
-            {MIME: encoded, "text/plain": f"Submitted: {text}"}, raw=True
-        )
+        display({MIME: encoded, "text/plain": f"Submitted: {text}"}, raw=True)
 
     def __repr__(self) -> str:
         return "submit(value): submit the answer to the task, once"

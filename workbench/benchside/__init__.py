@@ -1,1 +1,7 @@
 """Benchside: tasks go into Jupyter kernels, graded notebooks come out."""
+
+__version__ = "0.1.0"
+
+from benchside.runs import load_run
+
+__all__ = ["__version__", "load_run"]

@@ -1,14 +1,14 @@
 """Errors that reach people. Each says what, where, the value seen, and what to do next.
 
-    BenchsideError            the command line prints the message and exits with 2
-    ├── InputError            a file, field, option or name given by the user is wrong
-    ├── DataMissingError      a suite's data is not where it was looked for
-    ├── IntegrityError        bytes on disk do not match their recorded hash
-    ├── StoreError            a run folder cannot be read or written (locked, full, damaged)
-    ├── GraderError           a grader failed on an answer key or crashed: never a reward
-    └── InfrastructureError   kernel or model server failed: retried or left out, never a reward
+BenchsideError            the command line prints the message and exits with 2
+├── InputError            a file, field, option or name given by the user is wrong
+├── DataMissingError      a suite's data is not where it was looked for
+├── IntegrityError        bytes on disk do not match their recorded hash
+├── StoreError            a run folder cannot be read or written (locked, full, damaged)
+├── GraderError           a grader failed on an answer key or crashed: never a reward
+└── InfrastructureError   kernel or model server failed: retried or left out, never a reward
 
-    PolicyError               the policy itself failed (not its cell): recorded on the episode
+PolicyError               the policy itself failed (not its cell): recorded on the episode
 """
 
 from __future__ import annotations

@@ -8,25 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
-from benchside_kernels.cell import CellResult
+from pydantic import AfterValidator
+
 from benchside.task import Frozen, TaskSpec
+from benchside_kernels.cell import CellResult
+
+
+def _writable(text: str) -> str:
+    """Text that can be stored as UTF-8: a model may send lone surrogates."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+Text = Annotated[str, AfterValidator(_writable)]
 
 
 class ToolCall(Frozen):
     """One tool call as the model made it; `arguments` is the raw text, valid JSON or not."""
 
-    id: str
-    name: str
-    arguments: str
+    id: Text
+    name: Text
+    arguments: Text
 
 
 class Message(Frozen):
     """One message of a conversation in the shape of the OpenAI chat API."""
 
     role: Literal["system", "user", "assistant", "tool"]
-    content: str | None = None
+    content: Text | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
 
@@ -52,10 +62,10 @@ class Action(Frozen):
     """
 
     message: Message
-    thought: str = ""
-    code: str | None = None
-    problem: str | None = None
-    reasoning: str | None = None
+    thought: Text = ""
+    code: Text | None = None
+    problem: Text | None = None
+    reasoning: Text | None = None
     usage: Usage = Usage()
 
 

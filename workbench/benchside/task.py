@@ -17,7 +17,6 @@ AnswerKind = Literal[
     "number", "integer", "text", "boolean", "date", "duration", "set", "list", "table", "record"
 ]
 Split = Literal["train", "valid", "test"]
-Feedback = Literal["execution", "oracle"]
 Sensitivity = Literal["open", "credentialed"]
 
 
@@ -83,7 +82,6 @@ class TaskSpec(Frozen):
         image: name of the kernel image that holds the data, such as "cohorts.lung"; the suite
             knows its content-hashed reference, and each episode records it.
         files: names of image files that are copied into the work folder.
-        feedback: `execution` shows outputs and errors; `oracle` also says right or wrong.
     """
 
     task_id: str
@@ -98,14 +96,13 @@ class TaskSpec(Frozen):
     grader: GraderRef
     files: tuple[str, ...] = ()
     limits: Limits = Limits()
-    feedback: Feedback = "execution"
     licence: str = ""
     sensitivity: Sensitivity = "open"
 
     @cached_property
     def hash(self) -> str:
-        """The sha256 of the whole spec; runs resume by it."""
-        return content_hash(self.model_dump(mode="json"))
+        """The sha256 of the spec; runs resume by it. A new field with a default leaves it as is."""
+        return content_hash(self.model_dump(mode="json", exclude_defaults=True))
 
 
 class AnswerKey(Frozen):

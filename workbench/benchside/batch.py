@@ -1,0 +1,111 @@
+"""Many episodes side by side: bounded, resumable, each on disk before it is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from itertools import zip_longest
+from pathlib import Path
+
+import benchside
+from benchside.episode import UNSCORED, Episode, Provenance
+from benchside.library import Suite
+from benchside.policy import Policy
+from benchside.rollout import Assignment, run_episode
+from benchside.store import EpisodeRow, RunFolder
+from benchside.task import Split, TaskSpec
+
+ATTEMPTS = 2  # an episode that infrastructure spoiled is run once more
+
+
+def select(suite: Suite, split: Split | None, limit: int | None) -> list[TaskSpec]:
+    """Return a suite's tasks of a split; `limit` of them are spread over all categories.
+
+    The choice depends on nothing but the tasks, so that runs with one limit are comparable.
+    """
+    tasks = [task for task in suite.tasks if split in (None, task.split)]
+    if limit is None or limit >= len(tasks):
+        return tasks
+    by_category: dict[str, list[TaskSpec]] = {}
+    for task in sorted(tasks, key=lambda task: task.hash):
+        by_category.setdefault(task.category, []).append(task)
+    rounds = zip_longest(*(by_category[name] for name in sorted(by_category)))
+    return [task for turn in rounds for task in turn if task is not None][:limit]
+
+
+def assign(
+    suites: Iterable[tuple[Suite, Sequence[TaskSpec]]],
+    policies: Sequence[Policy],
+    samples: int,
+    seed: int,
+) -> list[Assignment]:
+    """Return all episodes of a run; each has a seed of its own that follows from the run's."""
+    return [
+        Assignment(suite, task, policy, sample, _episode_seed(seed, task, sample))
+        for suite, tasks in suites
+        for task in tasks
+        for policy in policies
+        for sample in range(samples)
+    ]
+
+
+def _episode_seed(seed: int, task: TaskSpec, sample: int) -> int:
+    digest = hashlib.sha256(f"{seed}\n{task.suite}\n{task.task_id}\n{sample}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") % 2**31
+
+
+async def run_batch(
+    assignments: Sequence[Assignment],
+    folder: RunFolder,
+    provenance: Provenance,
+    *,
+    parallel: int,
+    on_episode: Callable[[EpisodeRow], None] = lambda _: None,
+) -> None:
+    """Run all episodes that have no scored row yet, `parallel` at a time.
+
+    Raises:
+        StoreError: the folder cannot be written; what was finished before is kept.
+    """
+    queue = iter(assignments)
+
+    async def work() -> None:
+        for assignment in queue:
+            episode = await _run(assignment, folder, provenance)
+            on_episode(await asyncio.to_thread(folder.finish, episode))
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(parallel, len(assignments))):
+                group.create_task(work())
+    except* Exception as errors:
+        raise errors.exceptions[0] from None  # siblings were cancelled for the first one's sake
+
+
+def unfinished(assignments: Sequence[Assignment], folder: RunFolder) -> list[Assignment]:
+    """Return the episodes that a run still owes: without a row, or with an unscored one."""
+    rows = folder.rows()
+    scored = {key for key, row in rows.items() if row.outcome not in UNSCORED}
+    return [assignment for assignment in assignments if assignment.episode_id not in scored]
+
+
+async def _run(assignment: Assignment, folder: RunFolder, provenance: Provenance) -> Episode:
+    provenance = provenance.model_copy(update={"suite_build": assignment.suite.record.build})
+    for attempt in range(1, ATTEMPTS + 1):
+        folder.drop_turns(assignment.episode_id)
+        episode = await run_episode(
+            assignment,
+            provenance,
+            hidden=hidden_paths(assignment.suite.home),
+            on_turn=lambda turn: folder.append_turn(assignment.episode_id, turn),
+        )
+        if episode.outcome != "infrastructure_error" or attempt == ATTEMPTS:
+            return episode
+    raise AssertionError("unreachable")
+
+
+def hidden_paths(home: Path) -> tuple[Path, ...]:
+    """What no kernel may read: Benchside's own code, which computes gold, and answer keys."""
+    packages = [Path(folder) for folder in benchside.__path__]
+    return (*packages, *(home / name for name in ("answers", "suites")))

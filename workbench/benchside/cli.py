@@ -1,0 +1,257 @@
+"""The `benchside` command: one verb per job. Mistakes give one message and exit code 2."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import JsonValue
+from rich.console import Console
+from rich.table import Table
+
+from benchside import __version__
+from benchside.commands import RunRequest, find_transcript, run_suites
+from benchside.errors import BenchsideError
+from benchside.library import DATA_VARIABLE, Suite, load_suite, open_suite, prepare
+from benchside.manifests import manifest, manifests
+from benchside.policies import POLICY_FORMS, PolicyOptions
+from benchside.regrade import regrade
+from benchside.rendering import print_episode
+from benchside.statistics import rates_by
+from benchside.store import RunFolder
+from benchside.suite import SuiteManifest
+from benchside.tables import outcome_line, result_table
+from benchside.task import Split
+from benchside.transcript import read_transcript
+from benchside_kernels.errors import KernelError
+from benchside_kernels.startup import home_folder
+
+app = typer.Typer(
+    help="Biomedical tasks in Jupyter kernels: run policies, get graded notebooks.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)  # fmt: skip
+console = Console()
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Folder with your copy of the data.", envvar=DATA_VARIABLE),
+]
+
+
+def main() -> None:
+    """Entry point: errors for people become one message on stderr and exit code 2."""
+    try:
+        app()
+    except (BenchsideError, KernelError) as error:
+        print(f"benchside: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("benchside: stopped; go on with --resume", file=sys.stderr)
+        sys.exit(130)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print it.")] = False) -> None:
+    if version:
+        print(f"benchside {__version__}")
+
+
+@app.command()
+def suites(as_json: AsJson = False) -> None:
+    """List all suites: licence, sensitivity, and whether they are prepared."""
+    found = [_suite_facts(described) for described in manifests().values()]
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("suite", "version", "tasks", "categories", "data", "licence", "title"):
+        table.add_column(column, overflow="fold")
+    for facts in found:
+        prepared = facts["tasks"] is not None
+        table.add_row(
+            str(facts["name"]), str(facts["version"]),
+            str(facts["tasks"]) if prepared else "–",
+            str(facts["categories"]) if prepared else "–",
+            "prepared" if prepared else "yours to bring" if facts["needs_data"] else "embedded",
+            str(facts["licence"]), str(facts["title"]),
+        )  # fmt: skip
+    console.print(table)
+
+
+def _suite_facts(described: SuiteManifest) -> dict[str, JsonValue]:
+    home = home_folder()
+    prepared: Suite | None = None
+    if (home / "suites" / described.name / "current").exists():
+        try:
+            prepared = load_suite(described.name, home)
+        except BenchsideError:
+            prepared = None  # stale or damaged: listed as not prepared, `run` says why
+    splits: dict[str, JsonValue] = {}
+    for task in prepared.tasks if prepared else ():
+        splits[task.split] = int(str(splits.get(task.split, 0))) + 1
+    return {
+        "name": described.name, "version": described.version, "title": described.title,
+        "licence": described.licence, "sensitivity": described.sensitivity,
+        "needs_data": bool(described.data), "url": described.url,
+        "tasks": len(prepared.tasks) if prepared else None,
+        "categories": len({task.category for task in prepared.tasks}) if prepared else None,
+        "splits": splits, "counts": dict(prepared.record.counts) if prepared else {},
+        "build": prepared.record.build if prepared else None,
+    }  # fmt: skip
+
+
+@app.command()
+def tasks(
+    suite: str,
+    split: Annotated[Split | None, typer.Option(help="Only this split.")] = None,
+    category: Annotated[str | None, typer.Option(help="Only this category.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List a suite's tasks."""
+    opened = open_suite(suite, home_folder(), _say)
+    found = [
+        task for task in opened.tasks
+        if split in (None, task.split) and category in (None, task.category)
+    ][:limit]  # fmt: skip
+    if as_json:
+        print(json.dumps([task.model_dump(mode="json") for task in found], indent=1))
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("task", "split", "category", "prompt"):
+        table.add_column(column, overflow="ellipsis", no_wrap=column == "prompt")
+    for task in found:
+        table.add_row(task.task_id, task.split, task.category, " ".join(task.prompt.split())[:200])
+    console.print(table)
+    console.print(f"{len(found)} of {len(opened.tasks)} tasks")
+
+
+@app.command("prepare")
+def prepare_command(
+    suite: str,
+    data: Data = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of a generated suite.")] = None,
+    size: Annotated[int | None, typer.Option(min=1, help="Tasks of a generated suite.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build a suite: tasks, answer keys and kernel images."""
+    described = manifest(suite)
+    prepared = prepare(
+        suite, home_folder(), data=data if described.data else None, seed=seed, size=size,
+        say=(lambda _: None) if as_json else _say,
+    )  # fmt: skip
+    if as_json:
+        print(json.dumps(_suite_facts(described), indent=1))
+        return
+    for name, count in prepared.record.counts.items():
+        console.print(f"  {name}: {count:,}")
+    console.print(f"{suite}: {len(prepared.tasks):,} tasks prepared, build {prepared.record.build}")
+
+
+@app.command()
+def run(
+    suites: Annotated[list[str], typer.Argument(metavar="SUITE...")],
+    policy: Annotated[
+        list[str], typer.Option(help=f"Repeatable. One of {', '.join(POLICY_FORMS.values())}.")
+    ],
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Tasks per suite, spread over its categories.")
+    ] = None,
+    split: Annotated[Split | None, typer.Option(help="Only this split.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Attempts per task.")] = 1,
+    parallel: Annotated[
+        int | None, typer.Option(min=1, help="Episodes at a time; default: the machine's cores.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
+    seed: int = 0,
+    base_url: Annotated[
+        str | None, typer.Option(help="openai: server, such as http://localhost:8000/v1")
+    ] = None,
+    temperature: Annotated[float | None, typer.Option(help="openai: sampling.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="openai: per answer.")] = None,
+    requests_per_minute: Annotated[float | None, typer.Option(help="openai: limit.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run policies on suites; each episode leaves a graded notebook in the run folder."""
+    request = RunRequest(
+        suites=tuple(suites), policies=tuple(dict.fromkeys(policy)), limit=limit, split=split,
+        samples=samples, parallel=parallel or os.cpu_count() or 1, out=out, resume=resume,
+        seed=seed,
+        options=PolicyOptions(
+            base_url=base_url, temperature=temperature, max_tokens=max_tokens,
+            requests_per_minute=requests_per_minute,
+        ),
+    )  # fmt: skip
+    folder = asyncio.run(run_suites(request, home_folder(), Console(stderr=True)))
+    rows = list(folder.rows().values())
+    if as_json:
+        print(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
+        return
+    _print_results(folder)
+
+
+@app.command()
+def show(
+    episode: Annotated[str, typer.Argument(help="A transcript, or RUN/EPISODE-ID.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show one episode in the terminal."""
+    found = read_transcript(find_transcript(episode))
+    if as_json:
+        print(found.model_dump_json(exclude={"turns"}, indent=1))
+        return
+    print_episode(found, console)
+
+
+@app.command()
+def grade(run: Path, as_json: AsJson = False) -> None:
+    """Grade a run's stored episodes again with today's graders; nothing is executed."""
+    folder = RunFolder(run)
+
+    async def work() -> list[dict[str, JsonValue]]:
+        changes: list[dict[str, JsonValue]] = []
+        with folder.lock():
+            async for regraded in regrade(folder, home_folder()):
+                if regraded.changed:
+                    changes.append(
+                        {
+                            "episode_id": regraded.before.episode_id,
+                            "before": regraded.before.outcome,
+                            "after": regraded.after.outcome,
+                        }
+                    )
+        return changes
+
+    changes = asyncio.run(work())
+    if as_json:
+        print(json.dumps(changes, indent=1))
+        return
+    for change in changes:
+        console.print(f"{change['episode_id']}: {change['before']} → {change['after']}")
+    console.print(f"{len(changes)} verdicts changed")
+    _print_results(folder)
+
+
+def _print_results(folder: RunFolder) -> None:
+    rows = list(folder.rows().values())
+    console.print(result_table(rows))
+    console.print(outcome_line(rows))
+    solved = rates_by(rows, lambda row: (row.policy,))
+    best = max(solved, key=lambda name: solved[name].value or 0.0, default=None)
+    shown = next((row for row in rows if (row.policy,) == best), None)
+    if shown is not None:
+        path = folder.path / shown.transcript
+        console.print(f"Open a notebook: jupyter lab {path}", soft_wrap=True)
+        console.print(f"or in the terminal: benchside show {path}", soft_wrap=True)
+
+
+def _say(line: str) -> None:
+    Console(stderr=True).print(line)

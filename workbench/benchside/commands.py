@@ -1,0 +1,161 @@
+"""What `benchside run` does, apart from parsing its options."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from benchside.batch import assign, run_batch, select, unfinished
+from benchside.errors import InputError, StoreError
+from benchside.library import Suite, open_suite
+from benchside.policies import PolicyOptions, ShippedPolicy, make_policy
+from benchside.provenance import provenance
+from benchside.store import EpisodeRow, RunConfig, RunFolder, SuiteUse
+from benchside.task import Split, TaskSpec
+from benchside_kernels.sandbox import detect
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """A run as the user asked for it.
+
+    Args:
+        limit: tasks per suite; samples: attempts per task; parallel: episodes at a time.
+        out: run folder; None for a new one below `runs/` that is named after suites and time.
+    """
+
+    suites: tuple[str, ...]
+    policies: tuple[str, ...]
+    limit: int | None
+    split: Split | None
+    samples: int
+    parallel: int
+    out: Path | None
+    resume: bool
+    seed: int
+    options: PolicyOptions
+
+
+async def run_suites(request: RunRequest, home: Path, console: Console) -> RunFolder:
+    """Run all policies on all suites and return the run folder."""
+    if request.resume and request.out is None:
+        raise InputError("--resume needs the folder to go on in", where="--out", fix="give --out")
+    suites = [open_suite(name, home, console.print) for name in dict.fromkeys(request.suites)]
+    chosen = [(suite, select(suite, request.split, request.limit)) for suite in suites]
+    _check_chosen(chosen, request.split)
+    warn_of_gaps(console)
+    folder = RunFolder(request.out or _new_folder(request.suites))
+    async with AsyncExitStack() as stack:
+        by_name = {suite.name: suite for suite in suites}
+        policies = [
+            await stack.enter_async_context(
+                aclosing(make_policy(spec, request.options, lambda task: _solution(by_name, task)))
+            )
+            for spec in request.policies
+        ]
+        for policy in policies:
+            await policy.check()
+        with folder.lock():
+            await _run(request, folder, chosen, policies, console)
+    return folder
+
+
+async def _run(
+    request: RunRequest,
+    folder: RunFolder,
+    chosen: list[tuple[Suite, list[TaskSpec]]],
+    policies: list[ShippedPolicy],
+    console: Console,
+) -> None:
+    origin = provenance(request.seed)
+    uses = [
+        SuiteUse(
+            name=suite.name, version=suite.manifest.version, build=suite.record.build,
+            split=request.split, limit=request.limit,
+        )
+        for suite, _ in chosen
+    ]  # fmt: skip
+    config = RunConfig(
+        suites=tuple(uses),
+        policies={policy.name: dict(policy.config) for policy in policies},
+        samples=request.samples,
+        seed=request.seed,
+        provenance=origin.model_dump(mode="json"),
+    )
+    folder.start(config, resume=request.resume)
+    assignments = assign(chosen, policies, request.samples, request.seed)
+    owed = unfinished(assignments, folder)
+    if len(owed) < len(assignments):
+        console.print(f"{len(assignments) - len(owed)} of {len(assignments)} episodes are done")
+    counts: Counter[str] = Counter()
+    with _progress(console) as progress:
+        bar = progress.add_task("", total=len(owed), counts="")
+
+        def advance(row: EpisodeRow) -> None:
+            counts[row.outcome] += 1
+            listed = "  ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+            progress.update(bar, advance=1, counts=listed)
+
+        await run_batch(owed, folder, origin, parallel=request.parallel, on_episode=advance)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("episodes"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[counts]}"),
+        console=console,
+    )  # fmt: skip
+
+
+def warn_of_gaps(console: Console) -> None:
+    """Say at start what the kernels of this machine are not kept from."""
+    isolation = detect()
+    console.print(f"isolation: {isolation.level}; not covered: {'; '.join(isolation.gaps)}")
+    if not isolation.hides_files:
+        console.print("[bold]kernels here can read answer keys: do not trust these scores[/bold]")
+
+
+def find_transcript(name: str) -> Path:
+    """Return the notebook that a path or RUN/EPISODE-ID names."""
+    path = Path(name)
+    if path.suffix == ".ipynb":
+        return path
+    candidate = path.parent / "episodes" / f"{path.name}.ipynb"
+    if candidate.exists():
+        return candidate
+    raise StoreError(
+        "there is no such episode", value=name,
+        fix="give a transcript (.ipynb) or RUN-FOLDER/EPISODE-ID",
+    )  # fmt: skip
+
+
+def _solution(suites: dict[str, Suite], task: TaskSpec) -> tuple[str, ...]:
+    return suites[task.suite].answer_key(task.task_id).solution
+
+
+def _check_chosen(chosen: list[tuple[Suite, list[TaskSpec]]], split: Split | None) -> None:
+    for suite, tasks in chosen:
+        if not tasks:
+            splits = sorted({task.split for task in suite.tasks})
+            raise InputError(
+                f"suite {suite.name} has no tasks in this split", where="--split", value=split,
+                fix=f"its splits are {', '.join(splits)}",
+            )  # fmt: skip
+
+
+def _new_folder(suites: tuple[str, ...]) -> Path:
+    stamp = dt.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{'-'.join(suites)}-{stamp}"

@@ -1,0 +1,329 @@
+"""The library of suites: prepares suites into the home folder and loads them back.
+
+    <home>/suites/<name>/<build>/tasks.jsonl, build.json      what policies may know
+    <home>/suites/<name>/current                              the build in use
+    <home>/answers/<name>/<build>.jsonl                       what only graders load
+    <home>/images/<image>@<hash>/                             what kernels load
+
+A build is identified by manifest, seed, size, builder code and data, so that a stale one is never
+taken for current. Folders appear whole or not at all.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from pydantic import BaseModel, ValidationError
+
+from benchside import __version__
+from benchside.errors import BenchsideError, DataMissingError, InputError, IntegrityError
+from benchside.graders import validate_task
+from benchside.manifests import manifest
+from benchside.suite import Builder, BuildOptions, SuiteBuild, SuiteManifest
+from benchside.task import AnswerKey, Frozen, TaskSpec, content_hash
+from benchside_kernels.image import (
+    KernelImage,
+    build_image,
+    images_folder,
+    load_image,
+    prepare_font_cache,
+)
+
+DATA_VARIABLE = "BENCHSIDE_DATA"
+
+
+class BuildRecord(Frozen):
+    """`build.json`: what a prepared suite was made of.
+
+    Args:
+        recipe: hash of manifest, seed, size, builder code and versions; `data` of the user's files.
+        images: image name → content-hashed reference.
+        hashes: sha256 of the tasks and of the answers.
+        counts: facts from the builder, such as items left out.
+    """
+
+    build: str
+    recipe: str
+    seed: int
+    size: int | None
+    data: dict[str, str]
+    images: dict[str, str]
+    hashes: dict[str, str]
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A prepared suite. Answer keys are read from disk when first asked for."""
+
+    manifest: SuiteManifest
+    record: BuildRecord
+    tasks: tuple[TaskSpec, ...]
+    home: Path
+
+    @property
+    def name(self) -> str:
+        """The suite's name."""
+        return self.manifest.name
+
+    def task(self, task_id: str) -> TaskSpec:
+        """Return one task; `InputError` if the suite has none of that id."""
+        for task in self.tasks:
+            if task.task_id == task_id:
+                return task
+        raise InputError(
+            f"suite {self.name} has no such task", where="task id", value=task_id,
+            fix=f"list the tasks: benchside tasks {self.name}",
+        )  # fmt: skip
+
+    def image(self, task: TaskSpec) -> KernelImage:
+        """Return the kernel image of a task."""
+        return load_image(self.record.images[task.image], images_folder(self.home))
+
+    def answer_key(self, task_id: str) -> AnswerKey:
+        """Return the gold of a task; only graders and the reference policy ask for it."""
+        path = _answers_path(self.home, self.name, self.record.build)
+        return _answer_keys(path, self.record.hashes["answers"])[task_id]
+
+
+@functools.lru_cache(maxsize=8)
+def _answer_keys(path: Path, sha256: str) -> Mapping[str, AnswerKey]:
+    _check_hash(path, sha256, path.parent.name)
+    keys = (AnswerKey.model_validate_json(line) for line in _lines(path))
+    return {key.task_id: key for key in keys}
+
+
+def prepare(
+    name: str, home: Path, *, data: Path | None = None, seed: int | None = None,
+    size: int | None = None, say: Callable[[str], None] = lambda _: None,
+) -> Suite:  # fmt: skip
+    """Build a suite into the home folder (again, if it is there) and make that build current.
+
+    Args:
+        data: the user's data folder, for suites that need one.
+        seed, size: of generated suites; the manifest's by default.
+        say: told what is going on, a line at a time.
+
+    Raises:
+        DataMissingError, IntegrityError, InputError: as the message says; nothing is left behind.
+    """
+    described = manifest(name)
+    seed = described.seed if seed is None else seed
+    size = described.size if size is None else size
+    hashes = _check_data(described, data)
+    recipe = _recipe(described, seed, size)
+    build = content_hash({"recipe": recipe, "data": dict(hashes)})[:16]
+    say(f"building the tasks of {name}")
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home, prefix=".preparing-") as scratch:
+        options = BuildOptions(described, data, Path(scratch), seed, size)
+        built = _builder(described)(options)
+        _check_build(described, built)
+        say(f"writing {len(built.images)} kernel images")
+        images = {
+            source.name: build_image(source, images_folder(home)).ref for source in built.images
+        }
+        prepare_font_cache(home)
+        record = BuildRecord(
+            build=build, recipe=recipe, seed=seed, size=size, data=hashes, images=images,
+            hashes={}, counts=built.counts,
+        )  # fmt: skip
+        _write_build(home, name, record, built, Path(scratch))
+    return load_suite(name, home)
+
+
+def load_suite(name: str, home: Path, *, build: str | None = None) -> Suite:
+    """Load a prepared suite.
+
+    Args:
+        build: a certain build, such as the one of an old run; the current one by default.
+
+    Raises:
+        DataMissingError: not prepared, or prepared by another version or from another recipe.
+        IntegrityError: the files on disk were changed.
+    """
+    described = manifest(name)
+    command = f"benchside prepare {name}" + (" --data FOLDER" if described.data else "")
+    folder = home / "suites" / name
+    pointer = folder / "current"
+    if build is None and not pointer.exists():
+        raise DataMissingError(
+            f"suite {name} is not prepared", where=folder,
+            fix=f"{command}\n{described.how_to_get}".strip(),
+        )  # fmt: skip
+    chosen = folder / (build or pointer.read_text().strip())
+    try:
+        record = BuildRecord.model_validate_json((chosen / "build.json").read_text())
+    except (OSError, ValidationError):
+        raise DataMissingError(
+            f"this build of suite {name} is missing or damaged", where=chosen, fix=command
+        ) from None
+    if build is None and record.recipe != _recipe(described, record.seed, record.size):
+        raise DataMissingError(
+            f"suite {name} was prepared by another version of Benchside", where=chosen, fix=command
+        )
+    path = chosen / "tasks.jsonl"
+    _check_hash(path, record.hashes["tasks"], name)
+    tasks = tuple(TaskSpec.model_validate_json(line) for line in _lines(path))
+    return Suite(described, record, tasks, home)
+
+
+def open_suite(name: str, home: Path, say: Callable[[str], None] = lambda _: None) -> Suite:
+    """Load a suite; an embedded one that is not prepared yet, or is stale, is prepared first."""
+    try:
+        return load_suite(name, home)
+    except DataMissingError:
+        if manifest(name).data:
+            raise
+        say(f"preparing suite {name} (once)")
+        return prepare(name, home, say=say)
+
+
+def _builder(described: SuiteManifest) -> Builder:
+    module = _builder_module(described)
+    build: Builder | None = getattr(module, "build", None)
+    if build is None:
+        raise InputError(
+            "the builder module has no function `build`", where=f"suite {described.name}: builder",
+            value=described.builder, fix="define build(options: BuildOptions) -> SuiteBuild there",
+        )  # fmt: skip
+    return build
+
+
+def _builder_module(described: SuiteManifest) -> ModuleType:
+    try:
+        return importlib.import_module(described.builder)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"the builder cannot be imported: {error}", where=f"suite {described.name}: builder",
+            value=described.builder, fix="name a module that is installed",
+        ) from None  # fmt: skip
+
+
+def _recipe(described: SuiteManifest, seed: int, size: int | None) -> str:
+    """Hash of all that a build depends on besides the user's data."""
+    module = _builder_module(described)
+    file = Path(str(module.__file__))
+    sources = sorted(file.parent.glob("*.py")) if file.name == "__init__.py" else [file]
+    code = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+    versions = {name: importlib.import_module(name).__version__ for name in ("numpy", "pandas")}
+    return content_hash(
+        {
+            "manifest": described.model_dump(mode="json"), "seed": seed, "size": size,
+            "code": code, "benchside": __version__, "versions": versions,
+        }
+    )  # fmt: skip
+
+
+def _check_data(described: SuiteManifest, data: Path | None) -> dict[str, str]:
+    """Check that all files are there and are the tested ones; return their hashes."""
+    if not described.data:
+        return {}
+    if data is None:
+        raise DataMissingError(
+            f"suite {described.name} needs data that Benchside may not ship",
+            fix=f"benchside prepare {described.name} --data FOLDER (or set {DATA_VARIABLE})\n"
+            f"{described.how_to_get}",
+        )
+    hashes = {}
+    for file in described.data:
+        path = data / file.path
+        if not path.is_file():
+            raise DataMissingError(
+                f"a data file of suite {described.name} is missing", where=path,
+                fix=described.how_to_get,
+            )  # fmt: skip
+        hashes[file.path] = _sha256(path)
+        if file.sha256 not in (None, hashes[file.path]):
+            raise IntegrityError(
+                f"not the file that suite {described.name} was made for (its sha256 differs)",
+                where=path, value=hashes[file.path],
+                fix=f"get the one with sha256 {file.sha256}\n{described.how_to_get}",
+            )  # fmt: skip
+    return hashes
+
+
+def _check_build(described: SuiteManifest, built: SuiteBuild) -> None:
+    """Check what no single task can tell: ids, keys, images; and each task by its grader."""
+    keys = {key.task_id: key for key in built.keys}
+    images = {source.name for source in built.images}
+    counted = Counter(task.task_id for task in built.tasks)
+    for task in built.tasks:
+        problem = (
+            "two tasks have this id" if counted[task.task_id] > 1
+            else "the task has no answer key" if task.task_id not in keys
+            else f"there is no image {task.image}" if task.image not in images
+            else f"its suite is {task.suite} {task.version}"
+            if (task.suite, task.version) != (described.name, described.version)
+            else None
+        )  # fmt: skip
+        if problem:
+            raise BenchsideError(
+                f"the builder of {described.name} is wrong: {problem}", where="task id",
+                value=task.task_id, fix=f"correct {described.builder}",
+            )  # fmt: skip
+        validate_task(task, keys[task.task_id])
+
+
+def _write_build(
+    home: Path, name: str, record: BuildRecord, built: SuiteBuild, scratch: Path
+) -> None:
+    """Write tasks, answers and record; each file or folder is renamed into place when whole."""
+    folder = scratch / "build"
+    folder.mkdir()
+    answers = scratch / "answers.jsonl"
+    answers.touch(mode=0o600)
+    _write_lines(folder / "tasks.jsonl", built.tasks)
+    _write_lines(answers, built.keys)
+    hashes = {"tasks": _sha256(folder / "tasks.jsonl"), "answers": _sha256(answers)}
+    complete = record.model_copy(update={"hashes": hashes})
+    (folder / "build.json").write_text(complete.model_dump_json(indent=1))
+    final = home / "suites" / name / record.build
+    answers_path = _answers_path(home, name, record.build)
+    (home / "answers").mkdir(mode=0o700, exist_ok=True)
+    answers_path.parent.mkdir(mode=0o700, exist_ok=True)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    if final.exists():
+        shutil.rmtree(final)
+    answers.replace(answers_path)
+    folder.rename(final)
+    pointer = scratch / "current"
+    pointer.write_text(record.build)
+    pointer.replace(final.parent / "current")
+
+
+def _write_lines(path: Path, models: Sequence[BaseModel]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(model.model_dump_json() + "\n" for model in models)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Lines by "\\n" alone: a prompt may hold other characters that `splitlines` splits at."""
+    with path.open(encoding="utf-8", newline="\n") as file:
+        yield from file
+
+
+def _answers_path(home: Path, name: str, build: str) -> Path:
+    return home / "answers" / name / f"{build}.jsonl"
+
+
+def _check_hash(path: Path, sha256: str, suite: str) -> None:
+    fix = f"benchside prepare {suite}"
+    if not path.exists():
+        raise DataMissingError(f"a file of suite {suite} is missing", where=path, fix=fix)
+    if _sha256(path) != sha256:
+        raise IntegrityError("the file was changed after it was prepared", where=path, fix=fix)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,280 @@
+"""Rollout: one episode from start to grade. The one place that decides how an episode ended.
+
+The kernel is closed before the grader looks at the submission, and the answer key is loaded only
+then. What goes wrong is recorded on the episode; nothing but cancellation leaves `run_episode`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchside.episode import (
+    EndReason,
+    Episode,
+    EpisodeUsage,
+    Failure,
+    Outcome,
+    Provenance,
+    Submitted,
+    episode_id,
+)
+from benchside.errors import GraderError, InfrastructureError
+from benchside.graders import grade, grade_missing
+from benchside.graders.grade import Grade
+from benchside.library import Suite
+from benchside.policy import Action, Conversation, Message, Policy, Turn
+from benchside.protocol import observation_messages, observation_text, opening_messages
+from benchside.task import TaskSpec
+from benchside_kernels.cell import CellResult
+from benchside_kernels.errors import KernelError
+from benchside_kernels.session import KernelSession, KernelUsage
+
+MAX_IDLE_TURNS = 3
+GRADING_TIMEOUT_S = 60.0
+RESTARTED = "[A fresh kernel with the task's data is running now.]"
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One episode to be run: `sample` numbers the attempts of a policy at a task."""
+
+    suite: Suite
+    task: TaskSpec
+    policy: Policy
+    sample: int
+    seed: int
+
+    @property
+    def episode_id(self) -> str:
+        """The id that the episode will have."""
+        return episode_id(self.task, self.policy.name, self.sample)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What is known of an episode while it runs."""
+
+    opening: tuple[Message, ...]
+    turns: list[Turn] = field(default_factory=list)
+    reason: EndReason = "failed"
+    setup_source: str = ""
+    started: float = field(default_factory=time.monotonic)
+    start_s: float | None = None
+    policy_s: float = 0.0
+    kernel_s: float = 0.0
+    restarts: int = 0
+    kernel: KernelUsage | None = None
+    failure: Failure | None = None
+    blame: Outcome = "infrastructure_error"
+
+
+async def run_episode(
+    assignment: Assignment,
+    provenance: Provenance,
+    *,
+    hidden: tuple[Path, ...] = (),
+    on_turn: Callable[[Turn], None] = lambda _: None,
+) -> Episode:
+    """Run one episode and grade it.
+
+    Args:
+        provenance: as of the run; image and seed are filled in here.
+        hidden: paths that the kernel must not read.
+        on_turn: called with each turn as soon as it is complete.
+    """
+    suite, task = assignment.suite, assignment.task
+    image = suite.image(task)
+    progress = _Progress(opening_messages(task, image.description))
+    session = KernelSession(
+        image, files=task.files, hidden=hidden, seed=assignment.seed,
+        memory_mib=task.limits.memory_mib, max_output_chars=task.limits.max_output_chars,
+    )  # fmt: skip
+    progress.setup_source = session.setup_source
+    try:
+        async with session:
+            now = time.monotonic()
+            progress.start_s, progress.started = now - progress.started, now
+            await _take_turns(assignment, session, progress, on_turn)
+    except (KernelError, InfrastructureError) as error:
+        _record(progress, error, "infrastructure_error")
+    progress.kernel = session.usage
+    duration_s = time.monotonic() - progress.started
+    submitted, verdict = await _grade(suite, task, progress)
+    ended = progress.reason
+    return Episode(
+        episode_id=assignment.episode_id,
+        task=task,
+        policy=assignment.policy.name,
+        sample=assignment.sample,
+        opening=progress.opening,
+        setup_source=progress.setup_source,
+        turns=tuple(progress.turns),
+        outcome=_outcome(progress, verdict),
+        terminated=ended == "submitted",
+        truncated=ended not in ("submitted", "failed"),
+        end_reason=ended,
+        submission=submitted,
+        grade=verdict,
+        failure=progress.failure,
+        usage=_usage(progress, duration_s),
+        provenance=provenance.model_copy(update={"image": image.ref, "seed": assignment.seed}),
+    )
+
+
+async def _take_turns(
+    assignment: Assignment,
+    session: KernelSession,
+    progress: _Progress,
+    on_turn: Callable[[Turn], None],
+) -> None:
+    """Alternate policy and kernel until a submission or a limit; sets `progress.reason`."""
+    limits = assignment.task.limits
+    deadline = progress.started + limits.episode_timeout_s
+    idle = 0
+    while True:
+        if len(progress.turns) >= limits.max_turns:
+            progress.reason = "max_turns"
+            return
+        action = await _act(assignment, progress, deadline)
+        if action is None:
+            return
+        result = None
+        if action.code is not None:
+            left_s = max(deadline - time.monotonic(), 0.1)
+            result = await session.run(action.code, min(limits.cell_timeout_s, left_s))
+            progress.kernel_s += result.duration_s
+        turn = await _observe(action, result, session, progress, limits.max_kernel_restarts)
+        progress.turns.append(turn)
+        on_turn(turn)
+        idle = idle + 1 if result is None else 0
+        if result is not None and result.submission is not None:
+            progress.reason = "submitted"
+        elif time.monotonic() >= deadline:
+            progress.reason = "episode_timeout"
+        elif not session.alive:
+            progress.reason = "kernel_restarts"
+        elif idle >= MAX_IDLE_TURNS:
+            progress.reason = "no_action"
+        else:
+            continue
+        return
+
+
+async def _act(assignment: Assignment, progress: _Progress, deadline: float) -> Action | None:
+    """Ask the policy; None where the episode ends instead, by its time or by the policy's error."""
+    conversation = Conversation(assignment.task, progress.opening, tuple(progress.turns))
+    asked = time.monotonic()
+    try:
+        async with asyncio.timeout(deadline - asked) as clock:
+            return await assignment.policy.act(conversation)
+    except InfrastructureError:
+        raise
+    except Exception as error:  # one capture point for whatever a policy may do
+        if isinstance(error, TimeoutError) and clock.expired():
+            progress.reason = "episode_timeout"
+        else:
+            _record(progress, error, "policy_error")
+        return None
+    finally:
+        progress.policy_s += time.monotonic() - asked
+
+
+async def _observe(
+    action: Action,
+    result: CellResult | None,
+    session: KernelSession,
+    progress: _Progress,
+    max_restarts: int,
+) -> Turn:
+    """Make the turn; a kernel that is gone is replaced first, as long as restarts are left."""
+    if result is None:
+        text = action.problem or "Nothing was run."
+    else:
+        text = observation_text(result, session.max_output_chars)
+        if not session.alive and result.submission is None and progress.restarts < max_restarts:
+            await session.restart()
+            progress.restarts += 1
+            text = f"{text}\n{RESTARTED}"
+    return Turn(action, result, observation_messages(action, text))
+
+
+async def _grade(
+    suite: Suite, task: TaskSpec, progress: _Progress
+) -> tuple[Submitted | None, Grade | None]:
+    """Grade what was submitted; no grade where infrastructure or the grader itself failed."""
+    results = [turn.result for turn in progress.turns if turn.result is not None]
+    submission = next((result.submission for result in results if result.submission), None)
+    if progress.failure is not None and progress.blame == "infrastructure_error":
+        return None, None
+    if submission is None:
+        return None, grade_missing(task)
+    submitted = Submitted(value=submission.value)
+    try:
+        return submitted, await grade_submission(suite, task, submitted)
+    except Exception as error:  # a grader's crash must not become a reward, nor end the batch
+        _record(progress, error, "grader_error")
+        return submitted, None
+
+
+async def grade_submission(suite: Suite, task: TaskSpec, submitted: Submitted) -> Grade:
+    """Load the answer key and grade, off the event loop.
+
+    Raises:
+        GraderError: it took too long or crashed.
+    """
+
+    def work() -> Grade:
+        return grade(task, suite.answer_key(task.task_id), submitted.value)
+
+    try:
+        return await asyncio.wait_for(asyncio.to_thread(work), GRADING_TIMEOUT_S)
+    except TimeoutError:
+        raise GraderError(
+            f"grading took longer than {GRADING_TIMEOUT_S:.0f} s", where=task.task_id,
+            value=task.grader.name,
+        ) from None  # fmt: skip
+
+
+def _record(progress: _Progress, error: Exception, blame: Outcome) -> None:
+    progress.blame = blame
+    progress.failure = Failure(
+        kind=type(error).__name__,
+        message=str(error),
+        traceback="".join(traceback.format_exception(error)),
+    )
+
+
+def _outcome(progress: _Progress, verdict: Grade | None) -> Outcome:
+    if progress.failure is not None:
+        return progress.blame
+    if progress.reason != "submitted":
+        return "truncated"
+    return "solved" if verdict is not None and verdict.passed else "wrong"
+
+
+def _usage(progress: _Progress, duration_s: float) -> EpisodeUsage:
+    spent = [turn.action.usage for turn in progress.turns]
+    kernel = progress.kernel
+    return EpisodeUsage(
+        duration_s=duration_s,
+        start_s=progress.start_s,
+        policy_s=progress.policy_s,
+        kernel_s=progress.kernel_s,
+        cpu_s=None if kernel is None else kernel.cpu_s,
+        peak_mib=None if kernel is None else kernel.peak_mib,
+        kernel_restarts=progress.restarts,
+        input_tokens=_total([usage.input_tokens for usage in spent]),
+        output_tokens=_total([usage.output_tokens for usage in spent]),
+        requests=_total([usage.requests for usage in spent]),
+    )
+
+
+def _total(parts: list[int | None]) -> int | None:
+    """Sum of what was measured; None where nothing was."""
+    measured = [part for part in parts if part is not None]
+    return sum(measured) if measured else None

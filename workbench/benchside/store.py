@@ -1,0 +1,292 @@
+"""The run folder: where episodes land, crash-safe, and from which everything is read.
+
+    run.json            what was run: suites, policies, limits, seed, versions
+    episodes.jsonl      one row per finished episode, appended; the last row of an id counts
+    episodes/ID.ipynb   transcripts
+    turns/ID.jsonl      turns of episodes that are running; gone once the transcript is there
+    interrupted/        turn logs that a crash left behind
+
+A row is appended after its transcript is in place, so an episode is finished exactly if it has a
+row. A torn last row (crash in the middle of a write) is cut off when the folder is opened.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from benchside.episode import Episode, Outcome
+from benchside.errors import InputError, StoreError
+from benchside.policy import Turn
+from benchside.task import Frozen
+from benchside.transcript import read_transcript, turn_record, write_transcript
+
+Result = TypeVar("Result")
+
+
+class SuiteUse(Frozen):
+    """A suite as a run used it."""
+
+    name: str
+    version: str
+    build: str
+    split: str | None
+    limit: int | None
+
+
+class RunConfig(Frozen):
+    """`run.json`. A run is resumed only with the same suites, policies, samples and seed.
+
+    Args:
+        policies: configuration of each policy by name, without keys.
+        provenance: versions, isolation and git commit of the machine that started it.
+    """
+
+    suites: tuple[SuiteUse, ...]
+    policies: dict[str, dict[str, object]]
+    samples: int
+    seed: int
+    provenance: dict[str, object]
+
+
+class EpisodeRow(Frozen):
+    """One line of `episodes.jsonl`, and one row of `benchside.load_run`."""
+
+    episode_id: str
+    task_id: str
+    task_hash: str
+    suite: str
+    category: str
+    split: str
+    group: str
+    policy: str
+    sample: int
+    outcome: Outcome
+    reward: float | None
+    passed: bool | None
+    end_reason: str
+    turns: int
+    duration_s: float
+    start_s: float | None
+    policy_s: float
+    kernel_s: float
+    cpu_s: float | None
+    peak_mib: float | None
+    kernel_restarts: int
+    input_tokens: int | None
+    output_tokens: int | None
+    requests: int | None
+    grader: str | None
+    isolation: str
+    error: str | None
+    transcript: str
+
+
+def row_of(episode: Episode) -> EpisodeRow:
+    """Return the row of an episode."""
+    task, grade, failure = episode.task, episode.grade, episode.failure
+    return EpisodeRow(
+        episode_id=episode.episode_id,
+        task_id=task.task_id,
+        task_hash=task.hash,
+        suite=task.suite,
+        category=task.category,
+        split=task.split,
+        group=task.group,
+        policy=episode.policy,
+        sample=episode.sample,
+        outcome=episode.outcome,
+        reward=None if grade is None else grade.reward,
+        passed=None if grade is None else grade.passed,
+        end_reason=episode.end_reason,
+        turns=len(episode.turns),
+        **episode.usage.model_dump(),
+        grader=None if grade is None else grade.grader,
+        isolation=episode.provenance.isolation,
+        error=None if failure is None else f"{failure.kind}: {failure.message}",
+        transcript=f"episodes/{episode.episode_id}.ipynb",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """A run folder that is open; all writing goes through `lock`."""
+
+    path: Path
+
+    @property
+    def rows_path(self) -> Path:
+        """The file of finished episodes."""
+        return self.path / "episodes.jsonl"
+
+    def transcript_path(self, episode_id: str) -> Path:
+        """Where an episode's notebook is or will be."""
+        return self.path / "episodes" / f"{episode_id}.ipynb"
+
+    def config(self) -> RunConfig:
+        """Read `run.json`; `StoreError` if the folder is no run."""
+        path = self.path / "run.json"
+        try:
+            return RunConfig.model_validate_json(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise StoreError(
+                "not a run folder: it has no run.json", where=self.path,
+                fix="give the folder that `benchside run --out` wrote",
+            ) from None  # fmt: skip
+        except (ValidationError, UnicodeDecodeError) as error:
+            raise StoreError(
+                f"damaged: {str(error).splitlines()[0]}", where=path, fix="restore the file"
+            ) from None
+
+    def start(self, config: RunConfig, *, resume: bool) -> None:
+        """Make the folder for a new run, or check that an old one can go on.
+
+        Raises:
+            InputError: the folder holds a run and `resume` is not set, or it is another run.
+        """
+        if (self.path / "run.json").exists():
+            if not resume:
+                raise InputError(
+                    "the folder holds a run already", where="--out", value=str(self.path),
+                    fix="go on with --resume, or choose another folder",
+                )  # fmt: skip
+            self._check_same(config)
+        else:
+            self._guarded(self._make_folders)
+            self._guarded(lambda: _write_atomically(self.path / "run.json", config))
+        self._repair()
+
+    def _make_folders(self) -> None:
+        for name in ("episodes", "turns", "interrupted"):
+            (self.path / name).mkdir(parents=True, exist_ok=True)
+
+    def _check_same(self, config: RunConfig) -> None:
+        before = self.config().model_dump(mode="json", exclude={"provenance"})
+        now = config.model_dump(mode="json", exclude={"provenance"})
+        for field, value in now.items():
+            if before[field] != value:
+                raise InputError(
+                    f"the run in this folder was started with other {field}",
+                    where=f"{self.path / 'run.json'}: {field}", value=before[field],
+                    fix=f"resume with the same options (now: {value!r}), or choose another --out",
+                )  # fmt: skip
+
+    def _repair(self) -> None:
+        """Cut a torn last row and put aside turn logs of episodes that a crash interrupted."""
+        if self.rows_path.exists():
+            content = self.rows_path.read_bytes()
+            whole = content.rfind(b"\n") + 1
+            if whole < len(content):
+                os.truncate(self.rows_path, whole)
+        for leftover in (self.path / "episodes").glob(".writing-*"):
+            leftover.unlink()
+        for log in (self.path / "turns").glob("*.jsonl"):
+            taken = len(list((self.path / "interrupted").glob(f"{log.stem}.*")))
+            log.rename(self.path / "interrupted" / f"{log.stem}.{taken}.jsonl")
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder for one writing process; `StoreError` if another one has it."""
+        self._guarded(lambda: self.path.mkdir(parents=True, exist_ok=True))
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StoreError(
+                    "another process is writing to this run", where=self.path,
+                    fix="wait for it to end, or choose another --out",
+                ) from None  # fmt: skip
+            yield
+
+    def rows(self) -> dict[str, EpisodeRow]:
+        """Return all finished episodes by id, in the order of their first row."""
+        rows: dict[str, EpisodeRow] = {}
+        if not self.rows_path.exists():
+            return rows
+        with self.rows_path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    break  # torn: the episode is not finished
+                try:
+                    row = EpisodeRow.model_validate_json(line)
+                except ValidationError as error:
+                    first = error.errors()[0]
+                    raise StoreError(
+                        f"damaged row: {first['msg']}", where=f"{self.rows_path}, line {number}",
+                        value=line[:80].decode(errors="replace"),
+                        fix="delete that line; `benchside run --resume` runs its episode again",
+                    ) from None  # fmt: skip
+                rows[row.episode_id] = row
+        return rows
+
+    def append_turn(self, episode_id: str, turn: Turn) -> None:
+        """Append one turn to the log of a running episode."""
+        result = turn.result
+        line = json.dumps(
+            {
+                "turn": turn_record(turn).model_dump(mode="json", exclude_defaults=True),
+                "source": None if result is None else result.source,
+                "outputs": [] if result is None else result.outputs,
+            }
+        )
+        self._guarded(lambda: _append(self.path / "turns" / f"{episode_id}.jsonl", line))
+
+    def drop_turns(self, episode_id: str) -> None:
+        """Forget the turn log of an attempt that is not continued."""
+        (self.path / "turns" / f"{episode_id}.jsonl").unlink(missing_ok=True)
+
+    def finish(self, episode: Episode) -> EpisodeRow:
+        """Write the transcript, then the row, then drop the turn log."""
+        row = row_of(episode)
+        self._guarded(lambda: write_transcript(episode, self.path / row.transcript))
+        self._guarded(lambda: _append(self.rows_path, row.model_dump_json(), sync=True))
+        self.drop_turns(episode.episode_id)
+        return row
+
+    def episode(self, episode_id: str) -> Episode:
+        """Read one finished episode."""
+        return read_transcript(self.transcript_path(episode_id))
+
+    def _guarded(self, write: Callable[[], Result]) -> Result:
+        """Do a write; a full disk or a lacking right becomes one clear message."""
+        try:
+            return write()
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            raise StoreError(
+                "the disk is full" if full else f"cannot write: {error.strerror}",
+                where=error.filename or self.path,
+                fix=("free some space" if full else "check the folder's rights")
+                + ", then go on with --resume: finished episodes are kept",
+            ) from None
+
+
+def _append(path: Path, line: str, *, sync: bool = False) -> None:
+    """Append one line by a single write, so that lines of a crash or of two writers never mix."""
+    data = line.encode() + b"\n"
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        size = os.fstat(fd).st_size
+        written = os.write(fd, data)
+        if written < len(data):  # a full disk took a part
+            os.ftruncate(fd, size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        if sync:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _write_atomically(path: Path, model: BaseModel) -> None:
+    temporary = path.with_suffix(".writing")
+    temporary.write_text(model.model_dump_json(indent=1), encoding="utf-8")
+    temporary.replace(path)
