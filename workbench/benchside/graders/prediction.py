@@ -48,7 +48,7 @@ class PredictionGrader(Grader):
             raise UnreadableError(f"the gold {show(gold)} is not a Series of labels by row id")
         if len({row_key(label) for label in gold.index}) < len(gold.index):
             raise UnreadableError("the gold names a row twice")
-        labels = _labels(gold, pairs=self.metric == "c_index")
+        labels = read_labels(gold, pairs=self.metric == "c_index")
         if self.metric == "auroc" and set(labels[:, 0]) != {0.0, 1.0}:
             raise UnreadableError("labels for auroc are 0 and 1, both present")
         if self.metric == "r2" and np.ptp(labels[:, 0]) == 0:
@@ -63,7 +63,7 @@ class PredictionGrader(Grader):
             scores = _aligned(submitted, gold)
         except UnreadableError as problem:
             return Verdict(False, str(problem))
-        value = self._measure(_labels(gold, pairs=self.metric == "c_index"), scores)
+        value = self._measure(read_labels(gold, pairs=self.metric == "c_index"), scores)
         passed = value <= self.threshold if self.metric == "rmse" else value >= self.threshold
         wanted = "at most" if self.metric == "rmse" else "at least"
         text = f"{self.metric} {value:.4g} over {len(scores)} rows, expected {wanted}"
@@ -95,8 +95,12 @@ def _check_survival(labels: Floats) -> None:
         raise UnreadableError("c_index is not defined: no pair of rows is comparable")
 
 
-def _labels(gold: Series, *, pairs: bool) -> Floats:
-    """Return (rows, 1) labels or (rows, 2) pairs of time and event."""
+def read_labels(gold: Series, *, pairs: bool) -> Floats:
+    """Return (rows, 1) labels or (rows, 2) pairs of time and event.
+
+    Raises:
+        UnreadableError: a label is of another form or not finite.
+    """
     rows: list[list[Value]] = [v if isinstance(v, list) else [v] for v in gold.values]
     width = 2 if pairs else 1
     for row in rows:
