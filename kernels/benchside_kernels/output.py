@@ -225,7 +225,7 @@ def _cut(text: str, budget: int) -> str:
     if len(text) <= budget:
         return text
     half = budget // 2
-    return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters dropped …]\n{text[-half:]}"
+    return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters dropped …]\n{text[len(text) - half :]}"
 
 
 def _append_stream(outputs: list[Output], output: Output) -> None:
