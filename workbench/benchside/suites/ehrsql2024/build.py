@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TypeAlias
 
 from pydantic import JsonValue
@@ -108,7 +109,7 @@ def build(options: BuildOptions) -> SuiteBuild:
                 tasks.append(_task(question, options.manifest))
                 keys.append(_key(question, found))
     counts["questions with repeated rows (flagged)"] = sum(bool(key.flags) for key in keys)
-    counts |= _straddling(tasks)
+    counts.update(_straddling(tasks))
     return SuiteBuild(tasks, keys, [database_image(database)], dict(counts))
 
 
@@ -184,7 +185,8 @@ def _key(question: Question, found: Rows | None) -> AnswerKey:
     else:
         value = [list(row) for row in _gold_rows(question.rows, found)]
         last = "submit(rows)"
-    repeated = len(set(question.rows)) < len(question.rows)
+    rows = comparable(question.rows)
+    repeated = any(row == following for row, following in pairwise(rows))  # they are sorted
     return AnswerKey(
         task_id=question.id,
         value=value,

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchside.suites import medcalc_formulas as formulas
-from benchside.suites.medcalcbench import scores
+from benchside.suites.medcalcbench import formulas, scores
 from benchside.suites.medcalcbench.entities import Argument, Entity, read_argument
 from benchside.task import AnswerKind
 

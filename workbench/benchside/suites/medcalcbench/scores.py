@@ -1,6 +1,6 @@
 """Published point scores, for the reference solutions of MedCalc-Bench.
 
-As in `medcalc_formulas`, each function stands alone with what it calls. Criteria that a note does
+As in `formulas`, each function stands alone with what it calls. Criteria that a note does
 not mention count as absent, so that flags default to False.
 
 Left out: APACHE II, SOFA, Caprini and Charlson, whose published entities leave too much open.

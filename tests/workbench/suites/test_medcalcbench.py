@@ -1,0 +1,456 @@
+"""The MedCalc-Bench suite: on made-up rows everywhere, on the published rows where they are."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import json
+import math
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from benchside.errors import DataMissingError, InputError
+from benchside.graders import grade, validate_task
+from benchside.suite import BuildOptions, SuiteBuild, SuiteManifest
+from benchside.suites.medcalcbench import agreement, build, formulas, scores
+from benchside.suites.medcalcbench.agreement import DIFFERS, recompute
+from benchside.suites.medcalcbench.build import slug
+from benchside.suites.medcalcbench.calculators import RECIPES, answer_kind
+from benchside.suites.medcalcbench.rows import PLACE, read_rows
+from benchside.suites.medcalcbench.solution import formula_source
+from benchside.task import AnswerKey, TaskSpec
+from benchside_kernels.image import build_image
+from benchside_kernels.submission import Json, encode
+
+REPOSITORY = Path(__file__).parents[3]
+SHARED = Path(os.environ.get("BENCHSIDE_DATA", REPOSITORY.parent / "shared" / "data"))
+MANIFEST = SuiteManifest(
+    **yaml.safe_load((REPOSITORY / "task_specs/medcalcbench/suite.yaml").read_text())
+)
+GCS = "Glasgow Coma Score (GCS)"
+
+
+def line(
+    number: int, calculator: int, name: str, entities: object, *answers: object
+) -> dict[str, Any]:
+    """One row in the published format; `answers` are label, lower and upper limit."""
+    return {
+        "Row Number": number,
+        "Calculator ID": calculator,
+        "Calculator Name": name,
+        "Patient Note": f"Made-up note {number}: {entities}",
+        "Question": f"What is the {name}?",
+        "Relevant Entities": str(entities),
+        "Ground Truth Answer": answers[0],
+        "Lower Limit": answers[1],
+        "Upper Limit": answers[2],
+    }
+
+
+COMA = {
+    "Best eye response": "not testable",
+    "Best verbal response": "confused",
+    "Best motor response": "obeys commands",
+}
+LINES = [
+    line(
+        1, 39, "Anion Gap",
+        {"Sodium": [139.0, "mmol/L"], "Chloride": [104.0, "mEq/L"], "Bicarbonate": [20.0, "mEq/L"]},
+        "15", "14.25", "15.75",
+    ),
+    line(2, 21, GCS, COMA, "17", "17", "17"),
+    line(
+        3, 68, "Estimated of Conception", {"Last menstrual date": "02/15/2024", "cycle length": 28},
+        "02/29/2024", "02/29/2024", "02/29/2024",
+    ),
+    line(
+        4, 69, "Estimated Gestational Age",
+        {"Current Date": "03/29/2020", "Last menstrual date": "03/06/2020"},
+        *["('3 weeks', '2 days')"] * 3,
+    ),
+    line(5, 36, "Caprini Score for Venous Thromboembolism (2005)", {"sex": "Male"}, "6", "6", "6"),
+    line(
+        6, 38, "Free Water Deficit",
+        {"sex": "Male", "age": [276, "months"], "weight": [200, "lbs"], "Sodium": [133, "mEq/L"]},
+        "-2.722", "-2.8581", "-2.5859",
+    ),
+    line(
+        7, 49, "Morphine Milligram Equivalents (MME) Calculator",
+        {"Codeine Dose": [30, "mg"], "Codeine Dose Per Day": [2, "per day"],
+         "FentaNYL buccal Dose": [100, "µg"], "FentaNYL buccal Dose Per Day": [1, "per day"]},
+        "22", "20.9", "23.1",
+    ),
+]  # fmt: skip
+
+
+def write_lines(data: Path, lines: list[dict[str, Any]]) -> Path:
+    path = data / PLACE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "\n".join(json.dumps(row) for row in lines)
+    path.write_bytes(gzip.compress(text.encode()))
+    return path
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data folder in the published format with made-up rows."""
+    write_lines(tmp_path / "data", LINES)
+    return tmp_path / "data"
+
+
+def build_from(data: Path | None) -> SuiteBuild:
+    return build(BuildOptions(MANIFEST, data, Path(os.devnull), seed=0, size=None))
+
+
+def run_solution(suite: SuiteBuild, key: AnswerKey) -> Json:
+    """Run the cells as a kernel would, in a namespace with the image's variables."""
+    submitted: list[Json] = []
+    names: dict[str, Any] = {"np": np, "pd": pd, **suite.images[0].variables}
+    names["submit"] = lambda value: submitted.append(encode(value))
+    for cell in key.solution:
+        exec(cell, names)
+    (value,) = submitted
+    return value
+
+
+def check_solutions(suite: SuiteBuild) -> None:
+    for task, key in zip(suite.tasks, suite.keys, strict=True):
+        validate_task(task, key)
+        verdict = grade(task, key, run_solution(suite, key))
+        assert verdict.passed, f"{task.task_id}: {verdict.evidence}"
+        assert verdict.reward == 1.0
+
+
+def by_number(suite: SuiteBuild) -> dict[int, tuple[TaskSpec, AnswerKey]]:
+    pairs = zip(suite.tasks, suite.keys, strict=True)
+    return {int(task.task_id.removeprefix("row-")): (task, key) for task, key in pairs}
+
+
+def test_miniature_suite(data: Path) -> None:
+    suite = build_from(data)
+    found = by_number(suite)
+    assert list(found) == [1, 2, 3, 4, 5, 6, 7]
+    assert [task.answer.kind for task in suite.tasks] == [
+        "number", "integer", "date", "duration", "integer", "number", "number",
+    ]  # fmt: skip
+    assert {task.split for task in suite.tasks} == {"test"}
+    assert suite.counts == {
+        "rows": 7,
+        "calculators": 7,
+        "recomputed, agrees with the label": 5,
+        "recomputed, differs (flagged)": 1,
+        "not recomputed": 1,
+        f"differs: {GCS}": 1,
+    }
+    assert [key.vacuous for key in suite.keys] == [False, True, False, False, True, False, False]
+    assert {n: key.flags for n, (_, key) in found.items() if key.flags} == {2: (DIFFERS,)}
+    check_solutions(suite)
+
+
+def test_solutions_compute_from_entities(data: Path) -> None:
+    found = by_number(build_from(data))
+    assert "albumin" not in found[1][1].solution[0]  # the formula with what it calls, no more
+    assert "def anion_gap" in found[1][1].solution[0]
+    assert "sodium_meq_l=139.0" in found[1][1].solution[1]
+    assert found[2][1].solution == ("submit(17)",)
+    assert all("benchside" not in cell for _, key in found.values() for cell in key.solution)
+
+
+def test_prompts_hold_note_question_unit_and_type(data: Path) -> None:
+    found = by_number(build_from(data))
+    prompt = found[1][0].prompt
+    assert "notes[1]" in prompt
+    assert "Made-up note 1" in prompt
+    assert "What is the Anion Gap?" in prompt
+    assert prompt.endswith("a number, rounded to 3 decimals, in mEq/L.")
+    assert all("14.25" not in task.model_dump_json() for task, _ in found.values())
+
+
+def test_image_holds_the_notes_only(data: Path, tmp_path: Path) -> None:
+    (source,) = build_from(data).images
+    notes = build_image(source, tmp_path / "images").load_variables()
+    assert list(notes) == ["notes"]
+    assert list(notes["notes"]) == [1, 2, 3, 4, 5, 6, 7]
+    assert notes["notes"][3].startswith("Made-up note 3")
+
+
+@pytest.mark.parametrize(
+    ("number", "right", "wrong"),
+    [
+        (1, [15, 14.25, 15.75, "15 mEq/L"], [14.24, 15.76, -15, None, "15 mg/dL", True, math.inf]),
+        (2, [17, 17.0, "17"], [16, 17.5, None, -17]),
+        (3, [dt.date(2024, 2, 29), "02/29/2024", "2024-02-29"], ["29/02/2024", "2024-03-01", None]),
+        (4, [[3, 2], (3, 2), "3 weeks 2 days", dt.timedelta(days=23)], [[2, 3], 23, [3], None]),
+        (6, [-2.72], [2.72, 0, None]),
+    ],
+)
+def test_right_and_wrong_submissions(
+    data: Path, number: int, right: list[object], wrong: list[object]
+) -> None:
+    task, key = by_number(build_from(data))[number]
+    for value in right:
+        assert grade(task, key, encode(value)).passed, value
+    for value in wrong:
+        assert not grade(task, key, encode(value)).passed, value
+
+
+def test_agreement_counts_rows_by_calculator(data: Path) -> None:
+    frame = agreement(read_rows(data))
+    assert list(frame.columns) == ["calculator", "n", "recomputed", "agree"]
+    found = {row.calculator: (row.n, row.recomputed, row.agree) for row in frame.itertuples()}
+    assert found["Anion Gap"] == (1, 1, 1)
+    assert found[GCS] == (1, 1, 0)
+    assert found["Caprini Score for Venous Thromboembolism (2005)"] == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("entities", "reason"),
+    [
+        ({"Sodium": [139, "mEq/L"], "Chloride": [104, "mEq/L"]}, "no entity 'Bicarbonate'"),
+        ({"Sodium": [139, "mg/dL"]}, "'Sodium' is [139, 'mg/dL']"),
+        ({"Sodium": 139}, "'Sodium' is 139"),
+    ],
+)
+def test_rows_that_cannot_be_mapped_are_kept_unflagged(
+    tmp_path: Path, entities: dict[str, Any], reason: str
+) -> None:
+    write_lines(tmp_path, [LINES[0] | {"Relevant Entities": str(entities)}])
+    (row,) = read_rows(tmp_path)
+    found = recompute(row)
+    assert found.status == "not recomputed"
+    assert reason in found.reason
+    (key,) = build_from(tmp_path).keys
+    assert (key.flags, key.vacuous, key.solution) == ((), True, ("submit(15.0)",))
+
+
+def test_undefined_results_are_not_recomputed(tmp_path: Path) -> None:
+    entities = {"Sodium": [140, "mEq/L"], "Chloride": [104, "mEq/L"], "Bicarbonate": [24, "mEq/L"]}
+    write_lines(tmp_path, [line(1, 64, "Delta Ratio", entities, "0", "0", "0")])
+    (row,) = read_rows(tmp_path)
+    assert recompute(row).reason.startswith("ZeroDivisionError")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("Calculator ID", 999, "type of answer is not known"),
+        ("Calculator ID", "two", "not a whole number"),
+        ("Row Number", None, "missing"),
+        ("Row Number", 2, "twice"),
+        ("Patient Note", "  ", "empty"),
+        ("Patient Note", ["note"], "wrong type"),
+        ("Ground Truth Answer", "about 15", "a number was expected"),
+        ("Ground Truth Answer", "nan", "a number was expected"),
+        ("Ground Truth Answer", "20", "not within its limits"),
+        ("Upper Limit", "inf", "a number was expected"),
+        ("Relevant Entities", "[1, 2]", "not the text of a dict"),
+        ("Relevant Entities", "{'a': open('x')}", "not the text of a dict"),
+    ],
+)
+def test_malformed_fields_are_named(data: Path, field: str, value: object, told: str) -> None:
+    changed = {name: item for name, item in LINES[0].items() if name != field or value is not None}
+    if value is not None:
+        changed[field] = value
+    write_lines(data, [LINES[1], changed])
+    with pytest.raises(InputError, match=told) as caught:
+        build_from(data)
+    assert f"line 2, field '{field}'" in str(caught.value.where)
+    assert caught.value.value == value
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("place", "label", "told"),
+    [
+        (1, "17.5", "an? integer was expected"),
+        (2, "2024-02-29", "a date was expected"),
+        (3, "3 weeks", "a duration was expected"),
+    ],
+)
+def test_labels_of_another_type_are_refused(data: Path, place: int, label: str, told: str) -> None:
+    write_lines(data, [LINES[place] | {"Ground Truth Answer": label}])
+    with pytest.raises(InputError, match=told):
+        build_from(data)
+
+
+def test_damaged_files_are_named(data: Path) -> None:
+    path = data / PLACE
+    whole = path.read_bytes()
+    for broken in (whole[:-9], b"no gzip", gzip.compress(b"\xff\n"), gzip.compress(b" \n")):
+        path.write_bytes(broken)
+        with pytest.raises(InputError, match=r"test_tasks\.jsonl\.gz"):
+            build_from(data)
+    for content in (b"{}\n[1]", b'{"Row Number": '):
+        path.write_bytes(gzip.compress(content))
+        with pytest.raises(InputError, match=r"test_tasks\.jsonl\.gz, line 1"):
+            build_from(data)
+    path.unlink()
+    with pytest.raises(DataMissingError, match=r"test_tasks\.jsonl\.gz"):
+        build_from(data)
+    with pytest.raises(DataMissingError, match="data folder"):
+        build_from(None)
+
+
+GAP = {"sodium_meq_l": 140, "chloride_meq_l": 100, "bicarbonate_meq_l": 20}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [  # worked by hand from the published formulas
+        # 163 cm, 48 kg: BMI 18.07, actual weight; (140 - 87) 48 / (72 1.4)
+        (formulas.creatinine_clearance("Male", 87, 48, 163, 1.4), 25.238),
+        (formulas.gfr_ckd_epi("Female", 50, 0.7), 142 * 0.9938**50 * 1.012),
+        (formulas.gfr_ckd_epi("Male", 50, 1.8), 142 * 2**-1.2 * 0.9938**50),
+        (formulas.gfr_mdrd("Female", 1, 1, "Black"), 175 * 0.742 * 1.212),
+        (formulas.mean_arterial_pressure(120, 60), 80),
+        (formulas.body_mass_index(80, 200), 20),
+        (formulas.body_surface(50, 288), 2),
+        (formulas.ideal_weight("Female", 165.1), 57),
+        (formulas.adjusted_weight("Male", 83, 165.1), 70.1),
+        (formulas.target_weight(20, 200), 80),
+        (formulas.maintenance_fluid(8), 32),
+        (formulas.maintenance_fluid(15), 50),
+        (formulas.maintenance_fluid(70), 110),
+        (formulas.corrected_calcium(8, 2), 9.6),
+        (formulas.corrected_sodium(130, 600), 142),
+        (formulas.serum_osmolality(140, 14, 90), 290),
+        (formulas.free_water_deficit("Female", 70, 100, 154), 4.5),
+        (formulas.free_water_deficit("Female", 10, 10, 154), 0.6),
+        (formulas.sodium_excretion(140, 1, 70, 50), 1),
+        (formulas.anion_gap(**GAP), 20),
+        (formulas.delta_gap(**GAP), 8),
+        (formulas.delta_ratio(**GAP), 2),
+        (formulas.albumin_anion_gap(**GAP, albumin_g_dl=2), 25),
+        (formulas.albumin_delta_gap(**GAP, albumin_g_dl=2), 13),
+        (formulas.albumin_delta_ratio(**GAP, albumin_g_dl=2), 3.25),
+        (formulas.ldl_cholesterol(200, 50, 100), 130),
+        (formulas.homa_ir(81, 10), 2),
+        (formulas.fib4(50, 40, 16, 250_000), 2),
+        (formulas.qtc_bazett(400, 240), 800),
+        (formulas.qtc_fridericia(400, 480), 800),
+        (formulas.qtc_framingham(400, 120), 477),
+        (formulas.qtc_hodges(400, 100), 470),
+        (formulas.qtc_rautaharju(360, 60), 360),
+        (formulas.steroid_equivalent("Dexamethasone IV", 3, "PredniSONE PO"), 20),
+        (formulas.morphine_equivalents({"OxyCODONE": [10, 3], "TraMADol": [50, 2]}), 65),
+        # all at their floors: 6.43 rounds to 6; nothing added for sodium up to 11
+        (formulas.meld_na(creatinine_mg_dl=1, bilirubin_mg_dl=1, inr=1, sodium_meq_l=120), 6),
+        # 0.957 ln 2 + 0.643 = 1.306 -> 13; 13 + 1.32 * 7 - 0.033 * 13 * 7 = 19.24
+        (formulas.meld_na(creatinine_mg_dl=2, bilirubin_mg_dl=1, inr=1, sodium_meq_l=130), 19),
+    ],
+)  # fmt: skip
+def test_formulas_against_hand_computed_values(value: float, expected: float) -> None:
+    assert value == pytest.approx(expected, abs=5e-4)
+
+
+def test_framingham_risk_is_a_percentage_that_rises_with_age_and_smoking() -> None:
+    risk = partial(formulas.framingham_risk, total_mg_dl=200, hdl_mg_dl=50, systolic_mm_hg=120)
+    for sex in ("Male", "Female"):
+        young = risk(sex=sex, age_y=45)
+        smoking = risk(sex=sex, age_y=45, smoker=True)
+        old = risk(sex=sex, age_y=65)
+        assert 0 < young < smoking < 100
+        assert young < old < 100
+
+
+def test_dates_against_the_calendar() -> None:
+    assert formulas.due_date("2024-01-01", 30) == dt.date(2024, 10, 9)  # 280 + 2 days
+    assert formulas.due_date("2023-01-01", 28) == dt.date(2023, 10, 8)
+    assert formulas.conception_date("2024-02-16") == dt.date(2024, 3, 1)
+    assert formulas.gestational_age("2024-02-28", "2024-03-01") == dt.timedelta(days=2)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (scores.cha2ds2_vasc(sex="Female", age_y=75, stroke=True, tia=True, vascular=True), 6),
+        (scores.wells_embolism(rate_per_min=101, surgery=True, immobile=True, likeliest=True), 6),
+        (scores.wells_thrombosis(bedridden=True, surgery=True, calf=True, alternative=True), 0),
+        (scores.cardiac_risk_index(creatinine_mg_dl=2.1, insulin=True), 2),
+        (scores.heart_score(age_y=65, suspicion="Highly suspicious", ecg="Normal",
+                            troponin="less than or equal to normal limit", obesity=True), 5),
+        (scores.heart_score(age_y=44, suspicion="Slightly suspicious", ecg="Normal",
+                            troponin="greater than three times normal limit", tia=True), 4),
+        (scores.centor_score(14, 38.1, no_cough=True), 3),
+        (scores.centor_score(45, 38.0, nodes=True), 0),
+        (scores.feverpain(fever=True, purulent=True), 2),
+        (scores.glasgow_coma_score("not testable", "not testable", "not testable"), 15),
+        (scores.glasgow_coma_score("no eye opening", "no verbal response", "no motor response"), 3),
+        (scores.child_pugh(1.9, 3.6, 1.6), 5),
+        (scores.child_pugh(3.1, 2.7, 2.4, "moderate", "Grade 3-4"), 15),
+        (scores.has_bled(age_y=66, drinks_per_week=8, renal=True), 3),
+        (scores.glasgow_blatchford(sex="Male", bun_mg_dl=70, hemoglobin_g_dl=9.9,
+                                   systolic_mm_hg=89, rate_per_min=100, melena=True, syncope=True,
+                                   hepatic=True, failure=True), 23),
+        (scores.glasgow_blatchford(sex="Female", bun_mg_dl=18, hemoglobin_g_dl=11.9,
+                                   systolic_mm_hg=110, rate_per_min=99), 1),
+        (scores.pneumonia_severity(sex="Female", age_y=60, rate_per_min=125, temperature_c=40,
+                                   ph=7.34, breaths_per_min=30, systolic_mm_hg=89, bun_mg_dl=30,
+                                   sodium_meq_l=129, glucose_mg_dl=250, hematocrit=29,
+                                   oxygen_mm_hg=59, neoplastic=True), 50 + 40 + 15 + 80 + 60),
+        (scores.curb65(age_y=65, systolic_mm_hg=90, diastolic_mm_hg=60, bun_mg_dl=20,
+                       breaths_per_min=29), 3),
+        (scores.perc_rule(age_y=50, rate_per_min=99, saturation=94, past_embolism=True,
+                          past_thrombosis=True), 3),
+        (scores.sirs_criteria(38.1, 91, 20, 3999, carbon_dioxide_mm_hg=31), 4),
+        (scores.sirs_criteria(37, 90, 20, 12_000), 0),
+    ],
+)  # fmt: skip
+def test_scores_against_hand_counted_points(value: float, expected: float) -> None:
+    assert value == expected
+
+
+def test_formula_sources_stand_alone() -> None:
+    for recipe in RECIPES.values():
+        names: dict[str, Any] = {}
+        exec(formula_source(recipe.formula), names)
+        assert callable(names[recipe.formula.__name__])
+
+
+def test_every_recipe_has_an_answer_type() -> None:
+    assert len(RECIPES) == 51
+    assert all(answer_kind(calculator) for calculator in RECIPES)
+
+
+def test_slugs() -> None:
+    assert slug("Wells' Criteria for DVT") == "wells-criteria-for-dvt"
+    assert slug("MELD Na (UNOS/OPTN)") == "meld-na-unos-optn"
+
+
+@pytest.fixture(scope="module")
+def published() -> Iterator[SuiteBuild]:
+    if not (SHARED / PLACE).is_file():
+        pytest.skip(f"MedCalc-Bench is not in {SHARED} (BENCHSIDE_DATA): no {PLACE}")
+    yield build_from(SHARED)
+
+
+def test_published_rows(published: SuiteBuild) -> None:
+    assert len(published.tasks) == 1047
+    assert len({task.category for task in published.tasks}) == 55
+    counts = published.counts
+    assert counts["recomputed, agrees with the label"] == 855
+    assert counts["recomputed, differs (flagged)"] == 102
+    assert counts["not recomputed"] == 90
+    assert sum(bool(key.flags) for key in published.keys) == 102
+    assert sum(not key.vacuous for key in published.keys) == 855
+
+
+def test_published_solutions_all_pass(published: SuiteBuild) -> None:
+    check_solutions(published)
+
+
+def test_published_labels_of_known_doubtful_calculators_differ(published: SuiteBuild) -> None:
+    frame = agreement(read_rows(SHARED)).set_index("calculator")
+    agree = frame["agree"] / frame["recomputed"].where(frame["recomputed"] > 0)
+    assert agree[GCS] == agree["Framingham Risk Score for Hard Coronary Heart Disease"] == 0
+    assert agree["Estimated Due Date"] == 0.25
+    assert agree["QTc Bazett Calculator"] == agree["Anion Gap"] == 1
+    assert frame["n"].sum() == 1047
