@@ -105,8 +105,9 @@ def _system_prompt(task: TaskSpec) -> str:
 
 
 def _user_prompt(task: TaskSpec, image_description: str) -> str:
-    parts = [task.prompt.strip(), _answer_text(task.answer)]
-    parts.append(image_description.strip() or "No data are loaded.")
+    described = image_description.strip()
+    data = f"Data in the kernel:\n{described}" if described else "No data are loaded."
+    parts = [task.prompt.strip(), _answer_text(task.answer), data]
     if task.files:
         parts.append(f"Files in the working folder: {', '.join(task.files)}")
     return "\n\n".join(parts)

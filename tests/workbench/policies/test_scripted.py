@@ -82,9 +82,10 @@ async def test_scripted_plays_the_cells_of_a_script(tmp_path: Path) -> None:
     policy = make_policy(f"scripted:{path}")
     assert await codes(policy, task(), 4) == ["import os", "x = 1\nx", "submit(x)", None]
     assert policy.config["cells"] == str(path)
-    before = policy.config["sha256"]
     path.write_text("submit(2)")
-    assert make_policy(f"scripted:{path}").config["sha256"] != before
+    edited = make_policy(f"scripted:{path}")
+    assert edited.config["sha256"] != policy.config["sha256"]
+    assert edited.name != policy.name  # else a resumed run would take the old episodes for its own
 
 
 def test_a_transcript_gives_only_the_cells_of_its_policy(tmp_path: Path) -> None:
@@ -131,6 +132,7 @@ async def test_constant_submits_its_json_once() -> None:
     policy = make_policy('constant:{"a": [0.5, null]}')
     assert await codes(policy, task(), 2) == ["submit({'a': [0.5, None]})", None]
     assert policy.config == {"policy": "constant", "value": {"a": [0.5, None]}}
+    assert policy.name == 'constant:{"a": [0.5, null]}'
 
 
 @pytest.mark.parametrize(

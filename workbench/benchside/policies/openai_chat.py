@@ -225,7 +225,8 @@ class OpenAIPolicy:
             return read_reply(response.text)
         except ValueError as error:
             kind = response.headers.get("content-type", "no content type")
-            said = self._scrubbed(f"{error}; {kind}, begins {response.text[:100]!r}")
+            begins = self._scrubbed(response.text)[:100]  # in this order: no half of a key either
+            said = f"{self._scrubbed(str(error))}; {kind}, begins {begins!r}"
             return _Failure("reply", f"the server's answer is no chat completion: {said}")
 
     def _sampling(self) -> dict[str, JsonValue]:
@@ -250,9 +251,10 @@ class OpenAIPolicy:
         )
 
     def _scrubbed(self, text: str) -> str:
-        """The text without the key, which some servers repeat in their refusals."""
+        """The text without the key, which some servers repeat, and fit for UTF-8."""
         key = self._key.get_secret_value()
-        return text.replace(key, "[API key]") if key else text
+        clean = text.encode(errors="replace").decode()
+        return clean.replace(key, "[API key]") if key else clean
 
 
 def _usable_key(key: str) -> str:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from importlib import resources
@@ -42,6 +43,7 @@ class ScriptedPolicy:
     """Plays a script: an action for each task and turn number, and a closing text after the last.
 
     Args:
+        name: differs wherever the script does, since episodes are told apart by it.
         script: gives the action of a turn (counted from 0), or None when it has come to its end.
         config: what the run record keeps of this policy.
     """
@@ -53,7 +55,10 @@ class ScriptedPolicy:
         config: dict[str, JsonValue] | None = None,
     ):
         self.name = name
-        self.config: dict[str, JsonValue] = {"policy": name, **(config or {})}
+        self.config: dict[str, JsonValue] = {
+            "policy": name.partition(":")[0],
+            **(config or {}),
+        }
         self._script = script
 
     async def act(self, conversation: Conversation) -> Action:
@@ -93,8 +98,10 @@ def cells_policy(path: Path) -> ScriptedPolicy:
         InputError: the file cannot be read or holds no code cell.
     """
     cells = read_cells(path)
-    config: dict[str, JsonValue] = {"cells": str(path), "sha256": content_hash(list(cells))}
-    return ScriptedPolicy("scripted", lambda _, turn: _cell(cells, turn), config)
+    digest = content_hash(list(cells))
+    config: dict[str, JsonValue] = {"cells": str(path), "sha256": digest}
+    name = f"scripted:{path.name}@{digest[:8]}"
+    return ScriptedPolicy(name, lambda _, turn: _cell(cells, turn), config)
 
 
 def do_nothing_policy() -> ScriptedPolicy:
@@ -113,7 +120,10 @@ def constant_policy(value: JsonValue = None, *, by_kind: bool = False) -> Script
     def script(task: TaskSpec, turn: int) -> Action | None:
         return submit_action(_likely(task.answer) if by_kind else value) if turn == 0 else None
 
-    return ScriptedPolicy("constant", script, {} if by_kind else {"value": value})
+    if by_kind:
+        return ScriptedPolicy("constant", script)
+    name = f"constant:{json.dumps(value, ensure_ascii=False)}"
+    return ScriptedPolicy(name, script, {"value": value})
 
 
 def dump_policy() -> ScriptedPolicy:
