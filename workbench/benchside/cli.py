@@ -125,10 +125,11 @@ def tasks(
         print(json.dumps([task.model_dump(mode="json") for task in found], indent=1))
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("task", "split", "category", "prompt"):
-        table.add_column(column, overflow="ellipsis", no_wrap=column == "prompt")
+    for column in ("task", "split", "category"):
+        table.add_column(column, overflow="fold")
+    table.add_column("prompt", no_wrap=True, max_width=60)
     for task in found:
-        table.add_row(task.task_id, task.split, task.category, " ".join(task.prompt.split())[:200])
+        table.add_row(task.task_id, task.split, task.category, " ".join(task.prompt.split()))
     console.print(table)
     console.print(f"{len(found)} of {len(opened.tasks)} tasks")
 

@@ -38,7 +38,7 @@ class Message(Frozen):
     role: Literal["system", "user", "assistant", "tool"]
     content: Text | None = None
     tool_calls: tuple[ToolCall, ...] = ()
-    tool_call_id: str | None = None
+    tool_call_id: Text | None = None
 
 
 class Usage(Frozen):

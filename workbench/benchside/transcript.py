@@ -127,8 +127,8 @@ def read_transcript(path: Path) -> Episode:
         notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
     except FileNotFoundError:
         raise StoreError("there is no such transcript", where=path, fix="check the path") from None
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError, ValueError) as error:
-        first = str(error).splitlines()[0][:200]
+    except (OSError, ValueError, AttributeError, nbformat.ValidationError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise StoreError(
             f"not a readable notebook: {first}", where=path, fix="restore the file, or run again"
         ) from None

@@ -1,0 +1,176 @@
+"""The command line as a user meets it: real processes, exit codes, no tracebacks."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import benchside
+from benchside.library import Suite
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def environment(home: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BENCHSIDE")}
+    return {**kept, "BENCHSIDE_HOME": str(home), "COLUMNS": "120"}
+
+
+def command(*arguments: object) -> list[str]:
+    code = "from benchside.cli import main; main()"
+    return [sys.executable, "-c", code, *map(str, arguments)]
+
+
+@pytest.fixture
+def run(home: Path, suite: Suite, tmp_path: Path) -> Run:
+    def call(*arguments: object, code: int = 0, **variables: str):
+        done = subprocess.run(
+            command(*arguments), env=environment(home) | variables, cwd=tmp_path,
+            capture_output=True, text=True, timeout=100, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, (done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+        return done
+
+    return call
+
+
+def test_list_run_show_grade(run: Run, tmp_path: Path, suite: Suite) -> None:
+    listed = json.loads(run("suites", "--json").stdout)
+    power = next(item for item in listed if item["name"] == "power")
+    assert power["tasks"] == len(suite.tasks)
+    assert power["licence"] == "Apache-2.0"
+    shown = json.loads(run("tasks", "power", "--limit", 3, "--json").stdout)
+    assert [task["task_id"] for task in shown] == [task.task_id for task in suite.tasks[:3]]
+    assert suite.tasks[0].task_id in run("tasks", "power").stdout
+
+    out = tmp_path / "run"
+    policies = ["--policy", "reference", "--policy", "do-nothing"]
+    done = run("run", "power", *policies, "--limit", 2, "--out", out)
+    assert "2/2  100%" in done.stdout
+    assert "0/2  0%" in done.stdout
+    assert "isolation: " in done.stderr
+
+    frame = benchside.load_run(out)
+    assert sorted(frame.outcome) == ["solved", "solved", "truncated", "truncated"]
+    assert frame.task_id.nunique() == 2
+    assert set(frame.policy) == {"reference", "do-nothing"}
+    assert frame.input_tokens.isna().all()
+    for notebook in frame.transcript:
+        assert Path(notebook).exists()
+    config = json.loads((out / "run.json").read_text())
+    assert config["suites"][0]["build"] == suite.record.build
+    assert config["provenance"]["versions"]["pandas"]
+
+    solved = frame[frame.outcome == "solved"].iloc[0]
+    assert "reward 1" in run("show", solved.transcript).stdout
+    as_json = json.loads(run("show", f"{out}/{solved.episode_id}", "--json").stdout)
+    assert as_json["episode_id"] == solved.episode_id
+    assert "0 verdicts changed" in run("grade", out).stdout
+
+    again = run("run", "power", *policies, "--limit", 2, "--out", out, "--resume")
+    assert "4 of 4 episodes are done" in again.stderr
+    assert len(benchside.load_run(out)) == 4
+
+
+def test_regrading_repairs_a_changed_verdict(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run("run", "power", "--policy", "reference", "--limit", 1, "--out", out)
+    rows = out / "episodes.jsonl"
+    (notebook,) = (out / "episodes").glob("*.ipynb")
+    for path in (rows, notebook):
+        text = path.read_text().replace('"solved"', '"wrong"')
+        path.write_text(text.replace('"passed": true', '"passed": false'))
+    assert json.loads(run("grade", out, "--json").stdout)[0]["after"] == "solved"
+    assert benchside.load_run(out).outcome.tolist() == ["solved"]
+    notebook.write_text(notebook.read_text()[:500])
+    assert str(notebook) in run("grade", out, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "phrases"),
+    [
+        (["run", "powr", "--policy", "reference"], ["powr", "did you mean power?"]),
+        (["run", "power", "--policy", "referense"], ["referense", "reference"]),
+        (["run", "power", "--policy", "reference", "--resume"], ["--out"]),
+        (["run", "power", "--policy", "scripted:none.py", "--limit", "1"], ["none.py"]),
+        (["run", "power", "--policy", "openai:m", "--base-url", "http://127.0.0.1:9/v1"],
+         ["http://127.0.0.1:9/v1"]),
+        (["run", "ehrsql2024", "--policy", "reference"], ["prepare ehrsql2024 --data"]),
+        (["prepare", "medcalcbench", "--data", "."], ["medcalcbench", "missing"]),
+        (["show", "nowhere/x"], ["nowhere/x", "RUN-FOLDER/EPISODE-ID"]),
+        (["show", "nowhere.ipynb"], ["nowhere.ipynb"]),
+        (["grade", "nowhere"], ["nowhere", "run.json"]),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_message_and_exit_code_2(run: Run, arguments, phrases) -> None:
+    failed = run(*arguments, code=2, OPENAI_API_KEY="sk-x")
+    for phrase in phrases:
+        assert phrase in failed.stderr
+    assert "next:" in failed.stderr
+
+
+def test_kill_9_then_resume_loses_and_doubles_nothing(
+    home: Path, suite: Suite, run: Run, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    options = ["run", "power", "--policy", "reference", "--policy", "constant", "--limit", "6"]
+    generator = random.Random(7)
+    for attempt in range(3):
+        arguments = [*options, "--parallel", "2", "--out", str(out)]
+        started = subprocess.Popen(
+            command(*arguments, *(["--resume"] if (out / "run.json").exists() else [])),
+            env=environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        wanted = attempt * 2 + 1  # rows that must be there before the kill
+        rows = out / "episodes.jsonl"
+        deadline = time.monotonic() + 60
+        while not rows.exists() or rows.read_bytes().count(b"\n") < wanted:
+            assert time.monotonic() < deadline
+            assert started.poll() is None
+            time.sleep(0.02)
+        time.sleep(generator.random())
+        started.send_signal(signal.SIGKILL)
+        started.wait()
+    before = benchside.load_run(out)
+    run(*options, "--parallel", 2, "--out", out, "--resume")
+    frame = benchside.load_run(out)
+    assert len(frame) == 12
+    assert not frame.duplicated(["task_id", "policy", "sample"]).any()
+    assert (frame[frame.policy == "reference"].outcome == "solved").all()
+    written = [json.loads(line)["episode_id"] for line in rows.read_text().splitlines()]
+    assert len(written) == len(set(written)) == 12, "no finished episode was run again"
+    assert set(before.episode_id) <= set(frame.episode_id)
+    assert list((out / "turns").iterdir()) == []
+
+
+def test_a_full_disk_keeps_what_was_done(home: Path, suite: Suite, tmp_path: Path) -> None:
+    mount = tmp_path / "small"
+    mount.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=60k", "tmpfs", str(mount)],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small file system")
+    try:
+        failed = subprocess.run(
+            command("run", "power", "--policy", "reference", "--limit", 12, "--out", mount / "run"),
+            env=environment(home), capture_output=True, text=True, timeout=100, check=False,
+        )  # fmt: skip
+        assert failed.returncode == 2
+        assert "the disk is full" in failed.stderr
+        assert "--resume" in failed.stderr
+        assert "Traceback" not in failed.stderr
+        frame = benchside.load_run(mount / "run")
+        assert len(frame) >= 1
+        assert all(Path(notebook).stat().st_size for notebook in frame.transcript)
+    finally:
+        subprocess.run(["umount", str(mount)], check=True)

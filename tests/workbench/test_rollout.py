@@ -1,0 +1,164 @@
+"""Episodes on real kernels: every way in which one can end."""
+
+import asyncio
+import dataclasses
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from benchside.batch import hidden_paths
+from benchside.episode import Episode
+from benchside.errors import InfrastructureError, PolicyError
+from benchside.library import Suite
+from benchside.policies import make_policy
+from benchside.policy import Action, Conversation
+from benchside.protocol import run_cell_action, submit_action, text_action
+from benchside.provenance import provenance
+from benchside.rollout import Assignment, run_episode
+from benchside.task import Limits, TaskSpec
+from benchside.transcript import to_notebook
+
+
+@dataclasses.dataclass
+class Played:
+    """Plays a list of actions; an exception in it is raised."""
+
+    actions: list[Action | Exception]
+    name: str = "played"
+
+    async def act(self, conversation: Conversation) -> Action:
+        action = self.actions[len(conversation.turns)]
+        if isinstance(action, Exception):
+            raise action
+        return action
+
+
+@dataclasses.dataclass
+class Hanging:
+    name: str = "hanging"
+
+    async def act(self, conversation: Conversation) -> Action:
+        await asyncio.sleep(60)
+        raise AssertionError("unreachable")
+
+
+async def attempt(suite: Suite, policy, **limits) -> Episode:
+    task = suite.tasks[0]
+    limited = task.model_copy(update={"limits": Limits(**limits)})
+    assignment = Assignment(suite, limited, policy, 0, 7)
+    return await run_episode(assignment, provenance(7), hidden=hidden_paths(suite.home))
+
+
+def answer_of(suite: Suite, task: TaskSpec):
+    return suite.answer_key(task.task_id).value
+
+
+async def test_reference_solves_and_its_notebook_runs_again_with_the_same_outputs(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = make_policy(
+        "reference", solutions=lambda task: suite.answer_key(task.task_id).solution
+    )
+    episode = await attempt(suite, policy)
+    assert episode.outcome == "solved", episode
+    assert episode.grade is not None
+    assert episode.grade.reward == 1.0
+    assert episode.terminated
+    assert not episode.truncated
+    assert episode.usage.cpu_s
+    assert episode.provenance.image.startswith(suite.tasks[0].image)
+    assert "benchside" in episode.provenance.versions
+
+    notebook = to_notebook(episode)
+    before = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
+    monkeypatch.setenv("BENCHSIDE_HOME", str(suite.home))
+    again = nbformat.from_dict(notebook)
+    client = NotebookClient(again, timeout=60, resources={"metadata": {"path": str(tmp_path)}})
+    await client.async_execute()
+    after = [cell.outputs for cell in again.cells if cell.cell_type == "code"]
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("actions", "limits", "outcome", "reason", "reward"),
+    [
+        ([submit_action(-1.25)], {}, "wrong", "submitted", 0.0),
+        ([run_cell_action("1")] * 2, {"max_turns": 2}, "truncated", "max_turns", 0.0),
+        ([text_action("I give up.")] * 3, {}, "truncated", "no_action", 0.0),
+        ([PolicyError("context is full")], {}, "policy_error", "failed", 0.0),
+        ([KeyError("a bug")], {}, "policy_error", "failed", 0.0),
+        ([InfrastructureError("server is down")], {}, "infrastructure_error", "failed", None),
+        ([run_cell_action("import os; os._exit(1)")], {"max_kernel_restarts": 0},
+         "truncated", "kernel_restarts", 0.0),
+    ],
+)  # fmt: skip
+async def test_each_ending_has_its_outcome(
+    suite: Suite, actions, limits, outcome, reason, reward
+) -> None:
+    episode = await attempt(suite, Played(actions), **limits)
+    assert (episode.outcome, episode.end_reason) == (outcome, reason)
+    assert (None if episode.grade is None else episode.grade.reward) == reward
+    assert episode.truncated == (outcome == "truncated")
+    assert (episode.failure is not None) == outcome.endswith("_error")
+    assert len(to_notebook(episode).cells) >= 3
+
+
+async def test_a_hanging_policy_and_a_slow_cell_end_in_time(suite: Suite) -> None:
+    started = time.monotonic()
+    hung = await attempt(suite, Hanging(), episode_timeout_s=0.5)
+    assert (hung.outcome, hung.end_reason) == ("truncated", "episode_timeout")
+    slow = [run_cell_action("while True: pass"), run_cell_action("1")]
+    late = await attempt(suite, Played(slow), episode_timeout_s=1.0)
+    assert (late.outcome, late.end_reason) == ("truncated", "episode_timeout")
+    assert late.turns[0].result is not None
+    assert late.turns[0].result.status == "timeout"
+    assert time.monotonic() - started < 30
+
+
+async def test_a_dead_kernel_is_replaced_and_the_policy_is_told(suite: Suite) -> None:
+    played = Played(
+        [
+            run_cell_action("x = 1"),
+            run_cell_action("import os; os._exit(1)"),
+            run_cell_action("x"),
+            run_cell_action("submit(None)"),
+        ]
+    )
+    episode = await attempt(suite, played)
+    assert episode.end_reason == "submitted"
+    assert episode.usage.kernel_restarts == 1
+    told = episode.turns[1].observations[0].content or ""
+    assert "exit code 1" in told
+    assert "fresh kernel" in told
+    assert episode.turns[2].result is not None
+    assert episode.turns[2].result.outputs[0]["ename"] == "NameError"
+
+
+async def test_a_crashing_grader_is_no_reward(suite: Suite, home: Path) -> None:
+    stranger = suite.tasks[0].model_copy(update={"task_id": "no-key-for-this"})
+    assignment = Assignment(suite, stranger, Played([submit_action(1)]), 0, 7)
+    episode = await run_episode(assignment, provenance(7))
+    assert episode.outcome == "grader_error"
+    assert episode.grade is None
+    assert episode.failure is not None
+
+
+async def test_gold_cannot_be_reached_from_the_kernel(suite: Suite) -> None:
+    hunt = (
+        "import os, pathlib, sys\n"
+        "seen = []\n"
+        f"for name in [{str(suite.home / 'answers')!r}, {str(suite.home / 'suites')!r}]:\n"
+        "    try:\n        seen += os.listdir(name)\n"
+        "    except OSError:\n        pass\n"
+        "try:\n    import benchside.library\n    seen.append(1)\n"
+        "except ImportError:\n    pass\n"
+        "print(seen)"
+    )
+    episode = await attempt(suite, Played([run_cell_action(hunt), submit_action(None)]))
+    if "no Landlock" in episode.provenance.isolation:
+        pytest.skip("this kernel has no Landlock: files cannot be hidden here")
+    assert episode.turns[0].result is not None
+    assert episode.turns[0].result.outputs[0]["text"] == "[]\n"
