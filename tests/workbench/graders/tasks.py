@@ -8,6 +8,7 @@ from benchside.graders import Grade, grade
 from benchside.task import AnswerKey, AnswerSchema, GraderRef, TaskSpec
 from benchside_kernels.submission import encode
 
+# the answer kind of a grader that has another name than it; "nummber" is misspelt on purpose
 KINDS = {"any_of": "text", "prediction": "list", "nummber": "number"}
 
 

@@ -24,7 +24,8 @@ TASKS = [
     ("table", [["a", 1.5], ["b", None]], {"as_text": True, "max_rows": 100}),
     ("record", {"n": 3}, {"parts": {"n": {"grader": "integer"}}}),
     ("any_of", [3, "three"], {"alternatives": [{"grader": "integer"}, {"grader": "text"}]}),
-    ("prediction", {"$series": {"index": ["a", "b"], "values": [0, 1]}}, {"metric": "auroc", "threshold": 0.7}),
+    ("prediction", {"$series": {"index": ["a", "b"], "values": [0, 1]}},
+     {"metric": "auroc", "threshold": 0.7}),
 ]  # fmt: skip
 
 
@@ -145,10 +146,13 @@ def test_nothing_submitted():
         ("table", [list(range(13))], {"columns": "any"}, {}, ["13 columns"]),
         ("record", {"a": 1}, {"parts": {"b": {"grader": "number"}}}, {}, ["exactly the parts"]),
         ("record", {"a": 1}, {"parts": {"a": {"grader": "numbr"}}}, {}, ["did you mean 'number'"]),
-        ("record", {"a": 1}, {"parts": {"a": {"grader": "number", "params": {"lower": 0, "upper": 2}}}},
+        ("record", {"a": 1},
+         {"parts": {"a": {"grader": "number", "params": {"lower": 0, "upper": 2}}}},
          {}, ["parts.a.params.lower"]),
-        ("any_of", [1], {"alternatives": [{"grader": "number"}, {"grader": "text"}]}, {}, ["each of 2"]),
-        ("prediction", [0, 1], {"metric": "auroc", "threshold": 0.5}, {}, ["not a Series of labels"]),
+        ("any_of", [1], {"alternatives": [{"grader": "number"}, {"grader": "text"}]}, {},
+         ["each of 2"]),
+        ("prediction", [0, 1], {"metric": "auroc", "threshold": 0.5}, {},
+         ["not a Series of labels"]),
         ("prediction", [0, 1], {"metric": "f1", "threshold": 0.5}, {}, ["parameter metric", "f1"]),
     ],
 )  # fmt: skip

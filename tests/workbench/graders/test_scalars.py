@@ -103,7 +103,8 @@ def test_integer(gold, right, wrong):
     [
         ("BRCA1", [], ["brca1", " BRCA1\n", np.str_("Brca1")],
          ["BRCA", "BRCA12", "BRCA1 BRCA2", "not BRCA1", ["BRCA1"], {"gene": "BRCA1"}, "", None, 1]),
-        ("lung cancer", ["NSCLC"], ["Lung  Cancer", "nsclc"], ["lung", "NSCLC, SCLC", "lungcancer"]),
+        ("lung cancer", ["NSCLC"], ["Lung  Cancer", "nsclc"],
+         ["lung", "NSCLC, SCLC", "lungcancer"]),
         ("Ménière", [], ["Me\u0301nie\u0300re"], ["Meniere"]),
         ("1", [], ["1"], [1, True, "1.0"]),
     ],
