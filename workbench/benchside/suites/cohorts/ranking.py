@@ -1,0 +1,508 @@
+"""Answers in words: which one, which ones, in what order, and whether."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from lifelines import KaplanMeierFitter
+from lifelines.statistics import logrank_test
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+from benchside.suites.cohorts.cohort import Cohort, Contrast, Factor, Floats, Level, Measure
+from benchside.suites.cohorts.estimators import kaplan_meier, log_rank, rank_auc
+from benchside.suites.cohorts.question import Question, names, text, truth
+
+SCREENED = ("lung", "gbsg2", "actg175", "diabetes", "breast_cancer")
+GRADED = ("gbsg2", "larynx", "actg175")
+TRUTHS_PER_ANSWER = 7
+
+
+def questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
+    """All questions of this topic; `seed` is not used."""
+    del seed
+    for cohort in (cohorts[name] for name in SCREENED):
+        contrast = cohort.contrasts[0]
+        yield largest_effect(cohort, contrast)
+        yield most_correlated(cohort, cohort.measures[0])
+        yield most_correlated(cohort, cohort.measures[-1])
+        yield from (significant(cohort, c) for c in cohort.contrasts)
+        yield order_by_auc(cohort, contrast)
+        yield order_by_skew(cohort)
+    for cohort in (cohorts[name] for name in GRADED):
+        yield lowest_survival(cohort, cohort.factors[0])
+        yield order_by_rate(cohort, cohort.factors[0])
+    yield from cities(cohorts["china_smoking"])
+    for years in ((1960, 1985), (1985, 2011), (1970, 2000)):
+        yield steepest_fall(cohorts["fertility"], *years)
+    for year in (1975, 2005):
+        yield highest_fertility(cohorts["fertility"], year)
+    yield from balanced(list(truths(cohorts)))
+
+
+def balanced(candidates: Sequence[Question]) -> Iterator[Question]:
+    """As many true as false questions, so that a constant answer wins nothing."""
+    for answer in (True, False):
+        yield from [q for q in candidates if q.gold is answer][:TRUTHS_PER_ANSWER]
+
+
+def listed(measures: Sequence[Measure]) -> str:
+    """Columns for a sentence."""
+    return ", ".join(f"`{measure.column}`" for measure in measures)
+
+
+def best(scores: Mapping[str, float]) -> str:
+    """The name with the highest score."""
+    return max(scores, key=lambda name: scores[name])
+
+
+def largest_effect(cohort: Cohort, contrast: Contrast) -> Question:
+    """Which measure differs most between two groups."""
+    gold, check = {}, {}
+    for measure in cohort.measures:
+        first, second = (
+            cohort.known(measure.column, cohort.where(contrast.column, level))
+            for level in (contrast.first, contrast.second)
+        )
+        spread = np.sqrt((first.var(ddof=1) + second.var(ddof=1)) / 2)
+        gold[measure.column] = abs(float((first.mean() - second.mean()) / spread))
+        by_group = cohort.frame.groupby(contrast.column)[measure.column].agg(["mean", "var"])
+        a, b = by_group.loc[contrast.first.value], by_group.loc[contrast.second.value]
+        gap = float(a["mean"] - b["mean"])
+        check[measure.column] = abs(gap) / float(np.sqrt((a["var"] + b["var"]) / 2))
+    columns = [measure.column for measure in cohort.measures]
+    return text(
+        cohort,
+        "ranking/which",
+        f"largest-effect-{contrast.column}",
+        f"Which of {listed(cohort.measures)} differs most between {contrast.phrase}, by the "
+        "absolute standardised mean difference (difference in means over the root of the average "
+        "of the two sample variances)? Submit the column's name.",
+        best(gold),
+        f"""
+        columns = {columns!r}
+        by_group = {cohort.name}.groupby("{contrast.column}")[columns]
+        means, variances = by_group.mean(), by_group.var()
+        means
+        # %%
+        a, b = {contrast.first.value!r}, {contrast.second.value!r}
+        smd = (means.loc[a] - means.loc[b]) / np.sqrt((variances.loc[a] + variances.loc[b]) / 2)
+        smd
+        # %%
+        submit(smd.abs().idxmax())
+        """,
+        choices=columns,
+        check=best(check),
+    )
+
+
+def most_correlated(cohort: Cohort, target: Measure) -> Question:
+    """Which measure has the strongest rank correlation with another."""
+    gold, check = {}, {}
+    others = [measure for measure in cohort.measures if measure != target]
+    for measure in others:
+        x, y = cohort.values(target.column), cohort.values(measure.column)
+        kept = ~np.isnan(x) & ~np.isnan(y)
+        ranks = stats.rankdata(x[kept]), stats.rankdata(y[kept])
+        gold[measure.column] = abs(float(np.corrcoef(*ranks)[0, 1]))
+        check[measure.column] = abs(float(stats.spearmanr(x[kept], y[kept]).statistic))
+    columns = [measure.column for measure in others]
+    return text(
+        cohort,
+        "ranking/which",
+        f"most-correlated-{target.column}",
+        f"Which of {listed(others)} has the strongest Spearman correlation, in absolute value, "
+        f"with {target.phrase}? Take for each pair the rows where both are recorded and submit the "
+        "column's name.",
+        best(gold),
+        f"""
+        candidates = {columns!r}
+        rho = {cohort.name}[candidates].corrwith({cohort.name}["{target.column}"], method="spearman")
+        rho
+        # %%
+        submit(rho.abs().idxmax())
+        """,
+        choices=columns,
+        check=best(check),
+    )
+
+
+def significant(cohort: Cohort, contrast: Contrast) -> Question:
+    """Which measures differ after Holm's correction."""
+    p = {}
+    for measure in cohort.measures:
+        groups = [
+            cohort.known(measure.column, cohort.where(contrast.column, level))
+            for level in (contrast.first, contrast.second)
+        ]
+        p[measure.column] = float(stats.mannwhitneyu(*groups, method="asymptotic").pvalue)
+    columns = list(p)
+    ordered = sorted(columns, key=lambda column: p[column])
+    held = [p[column] <= 0.05 / (len(columns) - rank) for rank, column in enumerate(ordered)]
+    passed = held.index(False) if False in held else len(held)
+    adjusted = np.maximum.accumulate(
+        [p[column] * (len(columns) - rank) for rank, column in enumerate(ordered)]
+    )
+    return names(
+        cohort,
+        "ranking/set",
+        f"holm-{contrast.column}",
+        f"Which of {listed(cohort.measures)} differ between {contrast.phrase} at the 5% level "
+        "after Holm's correction for these tests? Use two-sided Mann-Whitney tests (normal "
+        "approximation with tie and continuity correction, missing values left out) and submit the "
+        "set of column names.",
+        ordered[:passed],
+        f"""
+        from scipy import stats
+        columns = {columns!r}
+        first = {cohort.name}[{cohort.name}["{contrast.column}"] == {contrast.first.value!r}]
+        second = {cohort.name}[{cohort.name}["{contrast.column}"] == {contrast.second.value!r}]
+        p = [
+            stats.mannwhitneyu(first[c].dropna(), second[c].dropna(), method="asymptotic").pvalue
+            for c in columns
+        ]
+        dict(zip(columns, p))
+        # %%
+        from statsmodels.stats.multitest import multipletests
+        reject, adjusted, _, _ = multipletests(p, alpha=0.05, method="holm")
+        submit({{column for column, rejected in zip(columns, reject) if rejected}})
+        """,
+        ordered=False,
+        check=[column for column, a in zip(ordered, adjusted, strict=True) if a <= 0.05],
+        slips={
+            "one too many": ordered[: passed + 1] if passed < len(ordered) else ordered[:-1],
+            "complement": ordered[passed:] or ordered[1:],
+        },
+    )
+
+
+def order_by_auc(cohort: Cohort, contrast: Contrast) -> Question:
+    """The measures by how well they tell two groups apart."""
+    gold, check = {}, {}
+    for measure in cohort.measures:
+        values = cohort.values(measure.column)
+        first = cohort.where(contrast.column, contrast.first)
+        kept = ~np.isnan(values) & (first | cohort.where(contrast.column, contrast.second))
+        gold[measure.column] = abs(rank_auc(values[kept], first[kept]) - 0.5)
+        check[measure.column] = abs(float(roc_auc_score(first[kept], values[kept])) - 0.5)
+    columns = list(gold)
+    return ordering(
+        cohort,
+        f"auc-{contrast.column}",
+        f"Order {listed(cohort.measures)} by how well each alone separates {contrast.phrase}: by "
+        "the distance of its area under the ROC curve from 0.5, best first (missing values left "
+        "out). Submit the list of column names.",
+        gold,
+        check,
+        f"""
+        from sklearn.metrics import roc_auc_score
+        both = [{contrast.first.value!r}, {contrast.second.value!r}]
+        rows = {cohort.name}[{cohort.name}["{contrast.column}"].isin(both)]
+        distance = {{}}
+        for column in {columns!r}:
+            recorded = rows.dropna(subset=[column])
+            is_first = recorded["{contrast.column}"] == both[0]
+            distance[column] = abs(roc_auc_score(is_first, recorded[column]) - 0.5)
+        distance
+        # %%
+        submit(sorted(distance, key=distance.get, reverse=True))
+        """,
+    )
+
+
+def ordering(
+    cohort: Cohort,
+    name: str,
+    ask: str,
+    gold: Mapping[str, float],
+    check: Mapping[str, float],
+    solution: str,
+) -> Question:
+    """A list from the highest to the lowest score."""
+    order = sorted(gold, key=lambda key: -gold[key])
+    return names(
+        cohort,
+        "ranking/order",
+        name,
+        ask,
+        order,
+        solution,
+        ordered=True,
+        check=sorted(check, key=lambda key: -check[key]),
+        slips={"ascending": order[::-1], "two swapped": [order[1], order[0], *order[2:]]},
+    )
+
+
+def order_by_skew(cohort: Cohort) -> Question:
+    """The measures by their coefficient of variation."""
+    gold, check = {}, {}
+    for measure in cohort.measures:
+        values = cohort.known(measure.column)
+        gold[measure.column] = float(np.sqrt(np.var(values, ddof=1)) / abs(values.mean()))
+        series = cohort.frame[measure.column]
+        check[measure.column] = float(stats.variation(series.dropna(), ddof=1))
+    columns = list(gold)
+    return ordering(
+        cohort,
+        "variation",
+        f"Order {listed(cohort.measures)} by their coefficient of variation (sample standard "
+        "deviation over mean), highest first. Submit the list of column names.",
+        gold,
+        check,
+        f"""
+        columns = {columns!r}
+        summary = {cohort.name}[columns].agg(["mean", "std"])
+        summary
+        # %%
+        variation = summary.loc["std"] / summary.loc["mean"]
+        submit(variation.sort_values(ascending=False).index.tolist())
+        """,
+    )
+
+
+def lowest_survival(cohort: Cohort, factor: Factor) -> Question:
+    """The level with the lowest survival at a time."""
+    follow = cohort.timed
+    time = follow.horizons[2]
+    gold, check = {}, {}
+    for level in factor.levels:
+        rows = cohort.frame[cohort.where(factor.column, level)]
+        times, events = rows[follow.time].to_numpy(float), rows[follow.event].to_numpy(float)
+        gold[str(level.value)] = -kaplan_meier(times, events).at(time)
+        check[str(level.value)] = -float(KaplanMeierFitter().fit(times, events).predict(time))
+    return text(
+        cohort,
+        "ranking/which",
+        f"lowest-survival-{factor.column}",
+        f"Which level of {factor.phrase} has the lowest Kaplan-Meier probability of remaining free "
+        f"of {follow.words} at {time:g} {follow.unit} ({follow.phrase})? Submit its code as text.",
+        best(gold),
+        f"""
+        from lifelines import KaplanMeierFitter
+        survival = {{}}
+        for level, rows in {cohort.name}.groupby("{factor.column}"):
+            km = KaplanMeierFitter().fit(rows["{follow.time}"], rows["{follow.event}"])
+            survival[level] = km.predict({time:g})
+        survival
+        # %%
+        submit(str(min(survival, key=survival.get)))
+        """,
+        choices=[str(level.value) for level in factor.levels],
+        check=best(check),
+    )
+
+
+def order_by_rate(cohort: Cohort, factor: Factor) -> Question:
+    """The levels by event rate."""
+    follow = cohort.timed
+    sums = cohort.frame.groupby(factor.column)[[follow.event, follow.time]].sum()
+    check = {str(level): float(row.iloc[0] / row.iloc[1]) for level, row in sums.iterrows()}
+    gold = {
+        str(level.value): float(
+            cohort.values(follow.event)[cohort.where(factor.column, level)].sum()
+            / cohort.values(follow.time)[cohort.where(factor.column, level)].sum()
+        )
+        for level in factor.levels
+    }
+    return ordering(
+        cohort,
+        f"rate-{factor.column}",
+        f"Order the levels of {factor.phrase} by the rate of {follow.words} per person-time "
+        f"({follow.phrase}), highest first. Submit the list of their codes as text.",
+        gold,
+        check,
+        f"""
+        sums = {cohort.name}.groupby("{factor.column}")[["{follow.event}", "{follow.time}"]].sum()
+        sums
+        # %%
+        rate = (sums["{follow.event}"] / sums["{follow.time}"]).sort_values(ascending=False)
+        submit([str(level) for level in rate.index])
+        """,
+    )
+
+
+def cities(cohort: Cohort) -> Iterator[Question]:
+    """Cities by odds ratio of smoking."""
+    frame = cohort.frame.set_index("city")
+    a, b = frame["smoking_yes_cancer_yes"], frame["smoking_yes_cancer_no"]
+    c, d = frame["smoking_no_cancer_yes"], frame["smoking_no_cancer_no"]
+    ratio = {str(city): float(value) for city, value in (a * d / (b * c)).items()}
+    logs = np.log(a) + np.log(d) - np.log(b) - np.log(c)
+    check = {str(city): float(value) for city, value in logs.items()}
+    cell = """
+        t = china_smoking.set_index("city")
+        odds_smokers = t["smoking_yes_cancer_yes"] / t["smoking_yes_cancer_no"]
+        odds_others = t["smoking_no_cancer_yes"] / t["smoking_no_cancer_no"]
+        odds_ratio = odds_smokers / odds_others
+        odds_ratio
+        # %%
+        """
+    yield text(
+        cohort,
+        "ranking/which",
+        "highest-odds-ratio",
+        "In which city is the odds ratio for lung cancer of smokers against non-smokers highest?",
+        best(ratio),
+        cell + "submit(odds_ratio.idxmax())\n        ",
+        choices=list(ratio),
+        check=best(check),
+    )
+    yield ordering(
+        cohort,
+        "odds-ratio",
+        "Order all eight cities by the odds ratio for lung cancer of smokers against non-smokers, "
+        "highest first. Submit the list of their names.",
+        ratio,
+        check,
+        cell + "submit(odds_ratio.sort_values(ascending=False).index.tolist())\n        ",
+    )
+    above = [city for city, value in ratio.items() if value > 2.5]
+    yield names(
+        cohort,
+        "ranking/set",
+        "odds-ratio-above",
+        "In which cities is the odds ratio for lung cancer of smokers against non-smokers above "
+        "2.5? Submit the set of their names.",
+        above,
+        cell + "submit(set(odds_ratio.index[odds_ratio > 2.5]))\n        ",
+        ordered=False,
+        check=[city for city, value in check.items() if value > float(np.log(2.5))],
+        slips={"below": [city for city in ratio if city not in above], "one less": above[1:]},
+    )
+
+
+def steepest_fall(cohort: Cohort, start: int, end: int) -> Question:
+    """The country whose fertility fell most."""
+    frame = cohort.frame.set_index("country")
+    fall = (frame[f"y{start}"] - frame[f"y{end}"]).dropna()
+    ordered = fall.sort_values(ascending=False)
+    by_hand = {
+        row["country"]: row[f"y{start}"] - row[f"y{end}"]
+        for row in cohort.frame.to_dict("records")
+        if np.isfinite(row[f"y{start}"] - row[f"y{end}"])
+    }
+    five = [str(country) for country in ordered.index[:5]]
+    return names(
+        cohort,
+        "ranking/order",
+        f"fall-{start}-{end}",
+        f"Which five countries or regions saw the largest fall in total fertility from {start} "
+        f"(`y{start}`) to {end} (`y{end}`), in births per woman? Submit their names (`country`) "
+        "as a list, the largest fall first.",
+        sorted(by_hand, key=lambda country: -by_hand[country])[:5],
+        f"""
+        by_country = fertility.set_index("country")
+        fall = (by_country["y{start}"] - by_country["y{end}"]).dropna()
+        fall.describe()
+        # %%
+        submit(fall.nlargest(5).index.tolist())
+        """,
+        ordered=True,
+        check=five,
+        slips={
+            "smallest": [str(c) for c in ordered.index[-5:]],
+            "relative": [
+                str(c) for c in (fall / frame[f"y{start}"]).nlargest(5).index
+            ],
+        },
+    )  # fmt: skip
+
+
+def highest_fertility(cohort: Cohort, year: int) -> Question:
+    """The three countries of highest fertility."""
+    column = f"y{year}"
+    recorded = cohort.frame.dropna(subset=[column])
+    pairs = zip(recorded[column], recorded["country"], strict=True)
+    top = [str(country) for _, country in sorted(pairs, reverse=True)[:3]]
+    return names(
+        cohort,
+        "ranking/set",
+        f"highest-{year}",
+        f"Which three countries or regions had the highest total fertility rate in {year} "
+        f"(`{column}`)? Submit the set of their names (`country`).",
+        top,
+        f"""
+        recorded = fertility.dropna(subset=["{column}"]).set_index("country")["{column}"]
+        recorded.describe()
+        # %%
+        submit(set(recorded.nlargest(3).index))
+        """,
+        ordered=False,
+        check=[str(c) for c in recorded.nlargest(3, column)["country"]],
+        slips={
+            "lowest": [str(c) for c in recorded.nsmallest(3, column)["country"]],
+            "four": [str(c) for c in recorded.nlargest(4, column)["country"]],
+        },
+    )
+
+
+def truths(cohorts: Mapping[str, Cohort]) -> Iterator[Question]:
+    """Candidates for yes/no questions."""
+    for name in ("lung", "kidney_transplant", "lupus", "gbsg2", "actg175", "lymphoma", "leukemia"):
+        for contrast in cohorts[name].contrasts:
+            yield hazards_differ(cohorts[name], contrast)
+    for name in ("diabetes", "lung", "lupus", "gbsg2", "breast_cancer"):
+        for measure in cohorts[name].measures[:3]:
+            yield skewed(cohorts[name], measure)
+
+
+def hazards_differ(cohort: Cohort, contrast: Contrast) -> Question:
+    """Is the log-rank test significant?"""
+    follow = cohort.timed
+
+    def sample(level: Level) -> tuple[Floats, Floats]:
+        kept = cohort.where(contrast.column, level)
+        return cohort.values(follow.time)[kept], cohort.values(follow.event)[kept]
+
+    (time_1, event_1), (time_2, event_2) = sample(contrast.first), sample(contrast.second)
+    group = np.repeat([1.0, 0.0], [len(time_1), len(time_2)])
+    statistic = log_rank(
+        np.concatenate([time_1, time_2]), np.concatenate([event_1, event_2]), group
+    )
+    library = logrank_test(time_1, time_2, event_1, event_2)
+    return truth(
+        cohort,
+        "ranking/decision",
+        f"log-rank-{contrast.column}",
+        f"Does the time to {follow.words} differ between {contrast.phrase} at the two-sided 5% "
+        f"level of the log-rank test ({follow.phrase})?",
+        float(stats.chi2.sf(statistic, 1)) < 0.05,
+        f"""
+        first = {cohort.name}[{cohort.name}["{contrast.column}"] == {contrast.first.value!r}]
+        second = {cohort.name}[{cohort.name}["{contrast.column}"] == {contrast.second.value!r}]
+        # %%
+        from lifelines.statistics import logrank_test
+        test = logrank_test(
+            first["{follow.time}"], second["{follow.time}"],
+            first["{follow.event}"], second["{follow.event}"],
+        )
+        submit(bool(test.p_value < 0.05))
+        """,
+        float(library.p_value) < 0.05,
+    )
+
+
+def skewed(cohort: Cohort, measure: Measure) -> Question:
+    """Is the mean well above the median?"""
+    values = cohort.known(measure.column)
+    series = cohort.frame[measure.column]
+    ordered = np.sort(values)
+    n = len(ordered)
+    middle = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
+    return truth(
+        cohort,
+        "ranking/decision",
+        f"skewed-{measure.column}",
+        f"Is {measure.phrase} skewed to the right by Pearson's second coefficient, 3 (mean - "
+        "median) / sample standard deviation, being above 0.3 (missing values left out)?",
+        bool(3 * (values.mean() - middle) / values.std(ddof=1) > 0.3),
+        f"""
+        recorded = {cohort.name}["{measure.column}"].dropna()
+        skewness = 3 * (recorded.mean() - recorded.median()) / recorded.std(ddof=1)
+        skewness
+        # %%
+        submit(bool(skewness > 0.3))
+        """,
+        bool(3 * (series.mean() - series.median()) / series.std() > 0.3),
+    )
