@@ -7,8 +7,12 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
+from scipy.integrate import quad
+from scipy.special import ndtr
+from scipy.stats import chi, t
 
 from benchside.graders import grade, validate_task
 from benchside.suite import BuildOptions, SuiteBuild, SuiteManifest
@@ -22,7 +26,7 @@ from benchside.suites.power.formulas import (
     proportions,
     survival,
 )
-from benchside.suites.power.pilots import make_pilots
+from benchside.suites.power.pilots import make_pilots, take_sample
 from benchside.suites.power.questions import pose
 from benchside.suites.power.solve import detectable_effect, smallest_n
 from benchside.suites.power.study import Draw, RejectedError
@@ -187,6 +191,19 @@ def test_powers_agree_with_published_ones():
     assert power == pytest.approx(0.807439, abs=1e-6)
 
 
+@pytest.mark.parametrize(("noncentrality", "df"), [(0.8, 7), (2.5, 18), (3.4, 240)])
+def test_t_power_agrees_with_the_definition_of_the_test(noncentrality, df):
+    # P(Z + nc > c S) + P(Z + nc < -c S) with S² ~ χ²(df)/df, integrated over S
+    critical, scale = t.isf(0.025, df), chi(df, scale=1 / math.sqrt(df))
+
+    def rejected(s):
+        tails = ndtr(noncentrality - critical * s) + ndtr(-noncentrality - critical * s)
+        return tails * scale.pdf(s)
+
+    expected = quad(rejected, scale.ppf(1e-13), scale.isf(1e-13), epsabs=1e-11)[0]
+    assert means.t_power(noncentrality, df, 0.05, 2) == pytest.approx(expected, abs=1e-9)
+
+
 def test_parts_by_hand():
     # 1 - (e^-0.1 - e^-0.3) / 0.2
     assert survival.event_probability(0.1, 2, 1) == pytest.approx(0.1799040, abs=1e-6)
@@ -201,8 +218,6 @@ def test_parts_by_hand():
 
 
 def make_icc_frame(groups):
-    import pandas as pd
-
     rows = [(number, value) for number, group in enumerate(groups) for value in group]
     return pd.DataFrame(rows, columns=["cluster", "y"]).astype({"y": float})
 
@@ -372,14 +387,12 @@ def test_pilot_data_are_needed_and_reach_the_kernel(suite, tmp_path):
 
 
 def test_other_pilot_data_give_other_answers(suite):
-    pilots = suite.images[0].variables["pilots"]
     image = dataclasses.replace(suite.images[0], variables={"pilots": make_pilots(DESIGNS, 99)})
     other = dataclasses.replace(suite, images=[image])
     using = [(t, k) for t, k in pairs(suite) if "pilots[" in t.prompt and t.split == "valid"]
     failed = [not passes(other, task, key, key.solution) for task, key in using]
     assert len(using) > 20
     assert sum(failed) >= 0.9 * len(failed)
-    assert pilots is suite.images[0].variables["pilots"]
 
 
 # --- solutions ----------------------------------------------------------------------------------
@@ -397,12 +410,32 @@ def test_two_solutions_per_design_pass(suite):
     assert solved(suite, [pair for found in chosen.values() for pair in found]) == []
 
 
+@pytest.mark.parametrize("design", [d for d in DESIGNS if d.pilot], ids=lambda d: d.name)
+def test_every_question_can_be_asked_with_pilot_data(suite, design):
+    wording, pilots = design.wordings[1], suite.images[0].variables["pilots"]
+    for question in design.questions:
+        posed = None
+        for number in range(40):
+            draw = Draw(np.random.default_rng([7, number]))
+            try:
+                sample = take_sample(draw, wording.key, pilots[wording.key])
+                study = design.plan(draw, wording, sample)
+                posed = pose(draw, study, question, story="", style=1, sample=sample)
+            except RejectedError:
+                continue
+            break
+        assert posed is not None, question
+        assert ("pilots[" in posed.prompt) == ("pilots[" in posed.solution[0])
+        assert run(suite, posed.solution) == pytest.approx(posed.gold, rel=1e-4, abs=1e-4)
+
+
 @pytest.mark.slow
 def test_all_default_solutions_pass(suite):
     assert solved(suite, pairs(suite)) == []
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_five_thousand_tasks_are_distinct():
     large = make(5000)
     assert len({task.prompt for task in large.tasks}) == 5000

@@ -102,8 +102,11 @@ def pose(
     sentences = TESTS if study.test.named else LEVELS
     test = sentences[style % len(sentences)].format(sides=sides, alpha=study.test.alpha)
     prompt = " ".join((story, study.assumptions, test, part.text, study.method, part.submit))
-    used = sample if sample is not None and sample.text in prompt else None
-    return Problem(prompt, part.answer, part.grader, part.gold, _cells(study, part, used))
+    estimation = study.estimate
+    if sample is not None:  # a question about the effect may not need the estimated one
+        estimation = f"{sample.code}\n{estimation}" if sample.text in prompt else ""
+    cells = _cells(study, part, estimation)
+    return Problem(prompt, part.answer, part.grader, part.gold, cells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,13 +248,12 @@ def _agree(first: float, second: float) -> None:
         raise RejectedError(DISAGREES)
 
 
-def _cells(study: Study, part: _Part, sample: Sample | None) -> tuple[str, ...]:
+def _cells(study: Study, part: _Part, estimation: str) -> tuple[str, ...]:
     values = {**_test_values(study.test), **study.values, **part.values}
     assigned = "\n".join(f"{name} = {value!r}" for name, value in values.items())
     first = f"import math\n\n{assigned}"
-    loaded = sample.code if sample is not None else ""
-    estimated = "\n".join(code for code in (loaded, study.estimate) if code)
-    first += f"\n\n{estimated}" if estimated else ""
+    if estimation:
+        first += f"\n\n{estimation}"
     second = "\n".join(code for code in (study.recipe.prepare, part.code) if code)
     return first, second, part.ending
 
