@@ -86,6 +86,7 @@ def test_deep_and_malformed_json_fails_with_evidence():
     for task, key in tasks():
         assert "nested" in grade(task, key, deep).evidence
         assert "unknown tag" in grade(task, key, {"$pickle": "x"}).evidence
+        assert "\\ud800" in grade(task, key, {"$\ud800": "x"}).evidence  # no valid UTF-8
 
 
 def test_abstention_is_decided_before_any_grader():

@@ -66,6 +66,8 @@ def test_number_evidence_names_values_tolerance_and_difference():
     grade = graded("number", 12.5, 12.4, {"abs_tol": 0.05})
     assert grade.evidence == "submitted 12.4, expected 12.5 within 0.05: difference 0.1 > 0.05"
     assert (grade.reward, grade.grader) == (0.0, "number/1")
+    negative = graded("number", -12.5, -13, {"rel_tol": 0.01}).evidence
+    assert negative == "submitted -13, expected -12.5 within 0.125: difference 0.5 > 0.125"
 
 
 @given(

@@ -94,12 +94,10 @@ def _clustered(submitted: Cells, gold: Cells, tolerance: Tolerance) -> tuple[Cel
         numbers = gold.numbers[:, place][gold.codes[:, place] == 0]
         if not len(numbers):
             continue
-        starts, ends = _clusters(numbers, tolerance)
+        starts = _cluster_starts(numbers, tolerance)
         for cells, codes in ((submitted, s_codes), (gold, g_codes)):
             column = cells.numbers[:, place]
-            cluster = np.searchsorted(starts, column, "right") - 1
-            outside = (cluster < 0) | (column > ends[cluster])
-            cluster[outside] = len(starts)
+            cluster = np.searchsorted(starts, column, "right")
             cluster[cells.codes[:, place] != 0] = 0  # labels tell these cells apart
             codes.append(cluster[:, np.newaxis])
     return (
@@ -108,13 +106,13 @@ def _clustered(submitted: Cells, gold: Cells, tolerance: Tolerance) -> tuple[Cel
     )
 
 
-def _clusters(gold: Floats, tolerance: Tolerance) -> tuple[Floats, Floats]:
-    """Return the limits, ascending, of all unions of overlapping tolerance intervals."""
+def _cluster_starts(gold: Floats, tolerance: Tolerance) -> Floats:
+    """Return the lower ends, ascending, of all unions of overlapping tolerance intervals."""
     numbers = np.sort(gold)
     allowed = allowed_difference(numbers, tolerance.abs_tol, tolerance.rel_tol)
     low, high = numbers - allowed, numbers + allowed  # both ascending, as rel_tol < 1
     gap = np.flatnonzero(low[1:] > high[:-1])
-    return low[np.concatenate([[0], gap + 1])], high[np.concatenate([gap, [-1]])]
+    return np.asarray(low[np.concatenate([[0], gap + 1])])
 
 
 def _groups(codes: Ints) -> Ints:
