@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,15 +16,18 @@ from benchside.suites.cohorts import (
     comparison,
     contingency,
     correlation,
+    decision,
     description,
     diagnostic,
     hazards,
+    person_time,
     prediction,
     ranking,
     regression,
     resampling,
     selection,
     survival,
+    tables,
     timeline,
     workflow,
 )
@@ -35,8 +39,9 @@ from benchside.suites.cohorts.tolerance import agree, finite
 from benchside.task import AnswerKey, Split, TaskSpec
 
 TOPICS = (
-    description, comparison, contingency, correlation, diagnostic, regression, survival, hazards,
-    resampling, selection, timeline, ranking, workflow, prediction,
+    description, comparison, contingency, correlation, diagnostic, regression, survival,
+    person_time, hazards, resampling, selection, timeline, ranking, decision, tables, workflow,
+    prediction,
 )  # fmt: skip
 # The groups of a category take these in turn, so that three groups already reach every split.
 SPLITS: tuple[Split, ...] = (
@@ -130,12 +135,10 @@ def spread(questions: Sequence[Question], size: int) -> list[Question]:
     by_category: defaultdict[str, list[Question]] = defaultdict(list)
     for question in questions:
         by_category[question.category].append(question)
-    ranked = [
-        (rank, question) for members in by_category.values() for rank, question in enumerate(members)
-    ]
-    chosen = sorted(ranked, key=lambda pair: pair[0])[:size]
-    names = {id(question) for _, question in chosen}
-    return [question for question in questions if id(question) in names]
+    turns = itertools.zip_longest(*by_category.values())
+    chosen = [question for turn in turns for question in turn if question is not None][:size]
+    ids = {task_id(question) for question in chosen}
+    return [question for question in questions if task_id(question) in ids]
 
 
 def task_id(question: Question) -> str:

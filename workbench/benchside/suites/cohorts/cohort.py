@@ -57,6 +57,11 @@ class Contrast:
         return f"{level.words} (`{self.column}` = {level.value!r})"
 
 
+def contrast(column: str, first: tuple[int | str, str], second: tuple[int | str, str]) -> Contrast:
+    """A contrast of two (value, words) pairs."""
+    return Contrast(column, Level(*first), Level(*second))
+
+
 @dataclass(frozen=True, slots=True)
 class Factor:
     """A categorical column with three or more levels, in their natural order."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.contingency_tables import StratifiedTable, Table2x2
 
@@ -13,6 +15,7 @@ from benchside.suites.cohorts.cohort import Cohort, Contrast, Factor, Floats
 from benchside.suites.cohorts.question import FIT, Question, number, record
 
 Z = 1.959963984540054
+Counts: TypeAlias = NDArray[np.int64]
 EXPOSURES = {
     "lung": ("sex", "ph.ecog"),
     "gbsg2": ("horTh", "menostat"),
@@ -34,9 +37,9 @@ class TwoByTwo:
     d: int
 
     @property
-    def rows(self) -> list[list[int]]:
-        """As scipy and statsmodels take it."""
-        return [[self.a, self.b], [self.c, self.d]]
+    def rows(self) -> Counts:
+        """(2, 2) as scipy and statsmodels take it."""
+        return np.array([[self.a, self.b], [self.c, self.d]])
 
     def chi_square(self, correction: float) -> float:
         """Pearson's chi-square; a correction of 0.5 is Yates'."""
@@ -80,7 +83,8 @@ def table_cell(cohort: Cohort, exposure: Contrast, outcome: Contrast) -> str:
     """Source lines that make the 2×2 `table`, exposed and with the outcome first."""
     groups = [exposure.first.value, exposure.second.value]
     results = [outcome.first.value, outcome.second.value]
-    return f"""table = pd.crosstab({cohort.name}["{exposure.column}"], {cohort.name}["{outcome.column}"])
+    name = cohort.name
+    return f"""table = pd.crosstab({name}["{exposure.column}"], {name}["{outcome.column}"])
         table = table.loc[{groups!r}, {results!r}]
         table"""
 
@@ -119,8 +123,8 @@ def odds(cohort: Cohort, exposure: Contrast, outcome: Contrast) -> Question:
     """The odds ratio with Woolf's interval."""
     two = counts(cohort, exposure, outcome)
     ratio = two.a * two.d / (two.b * two.c)
-    half = Z * np.sqrt(sum(1 / n for row in two.rows for n in row))
-    library = Table2x2(np.array(two.rows))
+    half = Z * np.sqrt((1 / two.rows).sum())
+    library = Table2x2(two.rows)
     low, high = library.oddsratio_confint(0.05)
     risks = two.a / (two.a + two.b) / (two.c / (two.c + two.d))
     return record(
@@ -159,7 +163,7 @@ def risk(cohort: Cohort, exposure: Contrast, outcome: Contrast) -> Question:
     n, m = two.a + two.b, two.c + two.d
     ratio = (two.a / n) / (two.c / m)
     error = np.sqrt(1 / two.a - 1 / n + 1 / two.c - 1 / m)
-    library = Table2x2(np.array(two.rows))
+    library = Table2x2(two.rows)
     _, high = library.riskratio_confint(0.05)
     upper = float(ratio * np.exp(Z * error))
     return record(

@@ -61,7 +61,7 @@ def trimmed_mean(cohort: Cohort, measure: Measure) -> Question:
         check=float(stats.trim_mean(values, 0.1)),
         slips={
             "not trimmed": values.mean(),
-            "10% in all": stats.trim_mean(values, 0.05),
+            "10% in all": float(stats.trim_mean(values, 0.05)),
             "median": float(np.median(values)),
         },
         unit=measure.unit,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchside.suites.cohorts.cohort import Floats, Mask
 
@@ -74,7 +75,7 @@ def kaplan_meier(time: Floats, event: Floats, entry: Floats | None = None) -> Su
     if entry is not None:
         at_risk = np.array([np.sum((time >= t) & (entry < t)) for t in times], dtype=np.float64)
     deaths = np.array([np.sum((time == t) & (event == 1)) for t in times], dtype=np.float64)
-    survival = np.cumprod(1 - deaths / at_risk)
+    survival = np.cumprod(1 - deaths / at_risk).astype(np.float64)
     left = at_risk - deaths
     terms = np.divide(deaths, at_risk * left, out=np.zeros_like(left), where=left > 0)
     return SurvivalCurve(times, survival, np.cumsum(terms), at_risk, deaths)
@@ -108,7 +109,11 @@ class Fit:
     @property
     def errors(self) -> Floats:
         """(p,) standard errors."""
-        return np.sqrt(np.diag(self.covariance))
+        return np.sqrt(np.diag(self.covariance)).astype(np.float64)
+
+
+def _fit(beta: NDArray[np.floating], covariance: NDArray[np.floating]) -> Fit:
+    return Fit(beta.astype(np.float64), covariance.astype(np.float64))
 
 
 def least_squares(design: Floats, outcome: Floats) -> Fit:
@@ -116,7 +121,7 @@ def least_squares(design: Floats, outcome: Floats) -> Fit:
     beta, *_ = np.linalg.lstsq(design, outcome, rcond=None)
     residual = outcome - design @ beta
     variance = residual @ residual / (len(outcome) - design.shape[1])
-    return Fit(beta, variance * np.linalg.inv(design.T @ design))
+    return _fit(beta, variance * np.linalg.inv(design.T @ design))
 
 
 def generalised(
@@ -134,7 +139,7 @@ def generalised(
         step = np.linalg.solve(information, design.T @ (outcome - mean))
         beta = beta + step
         if np.max(np.abs(step)) < 1e-10:
-            return Fit(beta, np.linalg.inv(information))
+            return _fit(beta, np.linalg.inv(information))
     raise ArithmeticError(f"{family} regression did not converge in 60 steps")
 
 
@@ -149,47 +154,65 @@ def poisson(design: Floats, outcome: Floats, offset: Floats) -> Fit:
 
 
 def cox(
-    covariates: Floats, time: Floats, event: Floats, ties: Literal["efron", "breslow"] = "efron"
+    covariates: Floats,
+    time: Floats,
+    event: Floats,
+    ties: Literal["efron", "breslow"] = "efron",
+    entry: Floats | None = None,
 ) -> Fit:
-    """Cox proportional hazards by Newton-Raphson; `covariates` (n, p) without a constant."""
+    """Cox proportional hazards by Newton-Raphson.
+
+    Args:
+        covariates: (n, p), without a constant.
+        time, event: (n,) end of each row's interval, and 1 where it is an event.
+        entry: (n,) start of each interval, exclusive; None where all start at the origin.
+    """
     centred = covariates - covariates.mean(axis=0)
     beta = np.zeros(covariates.shape[1])
     for _ in range(40):
-        score, information = _cox_step(centred, time, event == 1, beta, ties)
+        score, information = _cox_step(centred, time, event == 1, beta, ties, entry)
         step = np.linalg.solve(information, score)
         beta = beta + step
         if np.max(np.abs(step)) < 1e-10:
-            return Fit(beta, np.linalg.inv(information))
+            return _fit(beta, np.linalg.inv(information))
     raise ArithmeticError("Cox regression did not converge in 40 steps")
 
 
 def _cox_step(
-    x: Floats, time: Floats, died: Mask, beta: Floats, ties: str
+    x: Floats, time: Floats, died: Mask, beta: Floats, ties: str, entry: Floats | None
 ) -> tuple[Floats, Floats]:
-    """Score and information of the partial likelihood."""
-    risk = np.exp(x @ beta)
-    score = np.zeros(len(beta))
-    information = np.zeros((len(beta), len(beta)))
-    for t in np.unique(time[died]):
-        at_risk, tied = time >= t, (time == t) & died
-        deaths = int(tied.sum())
-        sums = _moments(x[at_risk], risk[at_risk])
-        tied_sums = _moments(x[tied], risk[tied])
-        score += x[tied].sum(axis=0)
-        for position in range(deaths):
-            share = position / deaths if ties == "efron" else 0.0
-            zero, first, second = (
-                whole - share * part for whole, part in zip(sums, tied_sums, strict=True)
-            )
-            mean = first / zero
-            score -= mean
-            information += second / zero - np.outer(mean, mean)
+    """Score (p,) and information (p, p) of the partial likelihood."""
+    p = len(beta)
+    terms = _moments(x, np.exp(x @ beta))
+    times = np.unique(time[died])
+    at_risk = _sums_from(terms, time, times)
+    if entry is not None:
+        at_risk = at_risk - _sums_from(terms, entry, times)
+    score, information = x[died].sum(axis=0), np.zeros((p, p))
+    for t, sums in zip(times, at_risk, strict=True):
+        tied = terms[(time == t) & died]
+        for position in range(len(tied)):
+            share = position / len(tied) if ties == "efron" else 0.0
+            moments = sums - share * tied.sum(axis=0)
+            mean = moments[1 : p + 1] / moments[0]
+            score = score - mean
+            information += moments[p + 1 :].reshape(p, p) / moments[0] - np.outer(mean, mean)
     return score, information
 
 
-def _moments(x: Floats, risk: Floats) -> tuple[Floats, Floats, Floats]:
-    """Sum of the risks, of risk × x, and of risk × x x'."""
-    return np.asarray(risk.sum()), risk @ x, x.T @ (x * risk[:, None])
+def _moments(x: Floats, risk: Floats) -> Floats:
+    """(n, 1 + p + p²) per row: the risk, risk × x, and risk × x x'."""
+    products = (x[:, :, None] * x[:, None, :]).reshape(len(x), -1)
+    return np.column_stack([np.ones(len(x)), x, products]) * risk[:, None]
+
+
+def _sums_from(terms: Floats, time: Floats, at: Floats) -> Floats:
+    """(len(at), columns) sums of the terms over the rows whose time is at least each of `at`."""
+    order = np.argsort(-time)
+    totals = np.vstack([np.zeros(terms.shape[1]), np.cumsum(terms[order], axis=0)])
+    reached = len(time) - np.searchsorted(time[order][::-1], at, side="left")
+    sums: Floats = totals[reached]
+    return sums
 
 
 def rank_auc(scores: Floats, positive: Mask) -> float:

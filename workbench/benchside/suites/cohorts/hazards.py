@@ -297,4 +297,3 @@ def harrell(score: Floats, time: Floats, event: Floats) -> float:
         concordant += float((gap + 1).sum()) / 2
         usable += float(later.sum())
     return concordant / usable
-

@@ -12,11 +12,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+from pydantic import JsonValue
 
 from benchside.suites.cohorts.cohort import Cohort, Floats
 from benchside.suites.cohorts.estimators import cox, least_squares, logistic, rank_auc
 from benchside.suites.cohorts.hazards import harrell
-from benchside.suites.cohorts.question import Question, cells
+from benchside.suites.cohorts.question import Question, cells, plain
 from benchside.task import AnswerSchema, GraderRef
 
 SHARE = 0.85  # of the way from the constant prediction to the plain model
@@ -188,14 +189,11 @@ def question(challenge: Challenge, cohort: Cohort, held: Held, metric: Metric) -
     """One metric of one challenge."""
     limit = threshold(challenge, held, metric)
     labels, times = arrays(challenge, held.labels)
-    values = (
-        [[float(t), int(e)] for t, e in zip(times, labels, strict=True)]
-        if challenge.time
-        else labels.tolist()
-    )
-    ids = [int(row) for row in held.test.index]
-    constant = {"$series": {"index": list(ids), "values": [float(np.mean(labels))] * len(ids)}}
-    reversed_scores = (-plain_scores(challenge, held, metric)).tolist()
+    values = np.column_stack([times, labels]) if challenge.time else labels
+
+    def series(scores: Floats) -> JsonValue:
+        return plain({"$series": {"index": held.test.index.to_numpy(), "values": scores}})
+
     return Question(
         cohort=cohort.name,
         image=challenge.name,
@@ -212,10 +210,10 @@ def question(challenge: Challenge, cohort: Cohort, held: Held, metric: Metric) -
             kind="record", description="a Series (or dict) of scores by row_id, one per test row"
         ),
         grader=GraderRef(name="prediction", params={"metric": metric, "threshold": limit}),
-        gold={"$series": {"index": list(ids), "values": list(values)}},
+        gold=series(values),
         slips={
-            "constant": constant,
-            "reversed": {"$series": {"index": list(ids), "values": reversed_scores}},
+            "constant": series(np.full(len(labels), labels.mean())),
+            "reversed": series(-plain_scores(challenge, held, metric)),
         },
         solution=cells(solution(challenge, metric)),
     )

@@ -221,7 +221,7 @@ def names(
     kind = "list" if ordered else "set"
 
     def form(members: Sequence[str]) -> JsonValue:
-        return list(members) if ordered else {"$set": sorted(members)}
+        return plain(list(members) if ordered else {"$set": sorted(members)})
 
     return Question(
         cohort=cohort.name,
@@ -274,7 +274,7 @@ def table(
     """A question for a table whose columns the prompt names; the order of rows is free."""
 
     def form(body: Sequence[Sequence[str | float]]) -> JsonValue:
-        return {"$table": {"columns": list(columns), "rows": [plain(list(row)) for row in body]}}
+        return plain({"$table": {"columns": list(columns), "rows": body}})
 
     listed = ", ".join(f"`{column}`" for column in columns)
     return Question(

@@ -1,4 +1,4 @@
-"""Answers in words: which one, which ones, in what order, and whether."""
+"""Answers in words: which one, which ones, in what order."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from lifelines import KaplanMeierFitter
-from lifelines.statistics import logrank_test
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from benchside.suites.cohorts.cohort import Cohort, Contrast, Factor, Floats, Level, Measure
-from benchside.suites.cohorts.estimators import kaplan_meier, log_rank, rank_auc
-from benchside.suites.cohorts.question import Question, names, text, truth
+from benchside.suites.cohorts.cohort import Cohort, Contrast, Factor, Measure
+from benchside.suites.cohorts.estimators import kaplan_meier, rank_auc
+from benchside.suites.cohorts.question import Question, names, text
 
 SCREENED = ("lung", "gbsg2", "actg175", "diabetes", "breast_cancer")
 GRADED = ("gbsg2", "larynx", "actg175")
-TRUTHS_PER_ANSWER = 7
 
 
 def questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
@@ -38,13 +36,6 @@ def questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
         yield steepest_fall(cohorts["fertility"], *years)
     for year in (1975, 2005):
         yield highest_fertility(cohorts["fertility"], year)
-    yield from balanced(list(truths(cohorts)))
-
-
-def balanced(candidates: Sequence[Question]) -> Iterator[Question]:
-    """As many true as false questions, so that a constant answer wins nothing."""
-    for answer in (True, False):
-        yield from [q for q in candidates if q.gold is answer][:TRUTHS_PER_ANSWER]
 
 
 def listed(measures: Sequence[Measure]) -> str:
@@ -67,10 +58,11 @@ def largest_effect(cohort: Cohort, contrast: Contrast) -> Question:
         )
         spread = np.sqrt((first.var(ddof=1) + second.var(ddof=1)) / 2)
         gold[measure.column] = abs(float((first.mean() - second.mean()) / spread))
-        by_group = cohort.frame.groupby(contrast.column)[measure.column].agg(["mean", "var"])
-        a, b = by_group.loc[contrast.first.value], by_group.loc[contrast.second.value]
-        gap = float(a["mean"] - b["mean"])
-        check[measure.column] = abs(gap) / float(np.sqrt((a["var"] + b["var"]) / 2))
+        by_group = cohort.frame.groupby(contrast.column)[measure.column]
+        means, variances = by_group.mean(), by_group.var()
+        gap = means[contrast.first.value] - means[contrast.second.value]
+        pooled = variances[[contrast.first.value, contrast.second.value]].mean()
+        check[measure.column] = abs(float(gap)) / float(np.sqrt(pooled))
     columns = [measure.column for measure in cohort.measures]
     return text(
         cohort,
@@ -118,7 +110,8 @@ def most_correlated(cohort: Cohort, target: Measure) -> Question:
         best(gold),
         f"""
         candidates = {columns!r}
-        rho = {cohort.name}[candidates].corrwith({cohort.name}["{target.column}"], method="spearman")
+        target = {cohort.name}["{target.column}"]
+        rho = {cohort.name}[candidates].corrwith(target, method="spearman")
         rho
         # %%
         submit(rho.abs().idxmax())
@@ -132,11 +125,11 @@ def significant(cohort: Cohort, contrast: Contrast) -> Question:
     """Which measures differ after Holm's correction."""
     p = {}
     for measure in cohort.measures:
-        groups = [
+        first, second = (
             cohort.known(measure.column, cohort.where(contrast.column, level))
             for level in (contrast.first, contrast.second)
-        ]
-        p[measure.column] = float(stats.mannwhitneyu(*groups, method="asymptotic").pvalue)
+        )
+        p[measure.column] = float(stats.mannwhitneyu(first, second, method="asymptotic").pvalue)
     columns = list(p)
     ordered = sorted(columns, key=lambda column: p[column])
     held = [p[column] <= 0.05 / (len(columns) - rank) for rank, column in enumerate(ordered)]
@@ -434,75 +427,4 @@ def highest_fertility(cohort: Cohort, year: int) -> Question:
             "lowest": [str(c) for c in recorded.nsmallest(3, column)["country"]],
             "four": [str(c) for c in recorded.nlargest(4, column)["country"]],
         },
-    )
-
-
-def truths(cohorts: Mapping[str, Cohort]) -> Iterator[Question]:
-    """Candidates for yes/no questions."""
-    for name in ("lung", "kidney_transplant", "lupus", "gbsg2", "actg175", "lymphoma", "leukemia"):
-        for contrast in cohorts[name].contrasts:
-            yield hazards_differ(cohorts[name], contrast)
-    for name in ("diabetes", "lung", "lupus", "gbsg2", "breast_cancer"):
-        for measure in cohorts[name].measures[:3]:
-            yield skewed(cohorts[name], measure)
-
-
-def hazards_differ(cohort: Cohort, contrast: Contrast) -> Question:
-    """Is the log-rank test significant?"""
-    follow = cohort.timed
-
-    def sample(level: Level) -> tuple[Floats, Floats]:
-        kept = cohort.where(contrast.column, level)
-        return cohort.values(follow.time)[kept], cohort.values(follow.event)[kept]
-
-    (time_1, event_1), (time_2, event_2) = sample(contrast.first), sample(contrast.second)
-    group = np.repeat([1.0, 0.0], [len(time_1), len(time_2)])
-    statistic = log_rank(
-        np.concatenate([time_1, time_2]), np.concatenate([event_1, event_2]), group
-    )
-    library = logrank_test(time_1, time_2, event_1, event_2)
-    return truth(
-        cohort,
-        "ranking/decision",
-        f"log-rank-{contrast.column}",
-        f"Does the time to {follow.words} differ between {contrast.phrase} at the two-sided 5% "
-        f"level of the log-rank test ({follow.phrase})?",
-        float(stats.chi2.sf(statistic, 1)) < 0.05,
-        f"""
-        first = {cohort.name}[{cohort.name}["{contrast.column}"] == {contrast.first.value!r}]
-        second = {cohort.name}[{cohort.name}["{contrast.column}"] == {contrast.second.value!r}]
-        # %%
-        from lifelines.statistics import logrank_test
-        test = logrank_test(
-            first["{follow.time}"], second["{follow.time}"],
-            first["{follow.event}"], second["{follow.event}"],
-        )
-        submit(bool(test.p_value < 0.05))
-        """,
-        float(library.p_value) < 0.05,
-    )
-
-
-def skewed(cohort: Cohort, measure: Measure) -> Question:
-    """Is the mean well above the median?"""
-    values = cohort.known(measure.column)
-    series = cohort.frame[measure.column]
-    ordered = np.sort(values)
-    n = len(ordered)
-    middle = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
-    return truth(
-        cohort,
-        "ranking/decision",
-        f"skewed-{measure.column}",
-        f"Is {measure.phrase} skewed to the right by Pearson's second coefficient, 3 (mean - "
-        "median) / sample standard deviation, being above 0.3 (missing values left out)?",
-        bool(3 * (values.mean() - middle) / values.std(ddof=1) > 0.3),
-        f"""
-        recorded = {cohort.name}["{measure.column}"].dropna()
-        skewness = 3 * (recorded.mean() - recorded.median()) / recorded.std(ddof=1)
-        skewness
-        # %%
-        submit(bool(skewness > 0.3))
-        """,
-        bool(3 * (series.mean() - series.median()) / series.std() > 0.3),
     )

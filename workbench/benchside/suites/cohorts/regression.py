@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import statsmodels.api as sm
@@ -20,14 +20,15 @@ from benchside.suites.cohorts.estimators import (
 from benchside.suites.cohorts.question import FIT, FORMULA, Question, number, record
 
 Z = 1.959963984540054
-LINEAR = {
+Models: TypeAlias = dict[str, tuple[tuple[str, tuple[str, ...]], ...]]
+LINEAR: Models = {
     "diabetes": (("progression", ("bmi", "bp")), ("glu", ("age", "bmi")), ("bp", ("age", "ltg"))),
     "actg175": (("cd420", ("cd40", "age")), ("cd80", ("cd40", "wtkg"))),
     "lung": (("meal.cal", ("age", "ph.karno")), ("wt.loss", ("age", "pat.karno"))),
     "gbsg2": (("tsize", ("age", "pnodes")),),
     "breast_cancer": (("worst_area", ("mean_radius", "mean_texture")),),
 }
-LOGISTIC = {
+LOGISTIC: Models = {
     "actg175": (("cens", ("cd40", "age")), ("symptom", ("cd40", "karnof"))),
     "breast_cancer": (
         ("diagnosis", ("mean_radius", "mean_texture")),
@@ -37,7 +38,7 @@ LOGISTIC = {
     "lung": (("status", ("age", "ph.karno")), ("sex", ("wt.loss", "age"))),
     "kidney_transplant": (("death", ("age",)),),
 }
-COUNTS = {
+COUNTS: Models = {
     "gbsg2": (("pnodes", ("tsize", "age")),),
     "health_insurance": (("mdvis", ("disea", "lncoins")), ("mdvis", ("disea", "physlm"))),
     "leukemia": (("relapse", ("log_wbc",)),),
@@ -45,8 +46,12 @@ COUNTS = {
     "lupus": (("dead", ("months_onset_to_diagnosis",)),),
     "kidney_transplant": (("death", ("age",)),),
 }
-EXPOSURE = {"leukemia": "weeks", "lung": "time", "lupus": "years_followed"}
-EXPOSURE["kidney_transplant"] = "time"
+EXPOSURE = {
+    "kidney_transplant": "time",
+    "leukemia": "weeks",
+    "lung": "time",
+    "lupus": "years_followed",
+}
 
 
 class Model(NamedTuple):
@@ -61,8 +66,9 @@ def questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
     del seed
     for name, models in LINEAR.items():
         for outcome, columns in models:
-            yield from (slope(cohorts[name], outcome, columns), fit(cohorts[name], outcome, columns))
-            yield prediction(cohorts[name], outcome, columns)
+            cohort = cohorts[name]
+            yield from (slope(cohort, outcome, columns), fit(cohort, outcome, columns))
+            yield prediction(cohort, outcome, columns)
     for name, models in LOGISTIC.items():
         for outcome, columns in models:
             event = cohorts[name].contrast(outcome)

@@ -149,6 +149,7 @@ def permutation(cohort: Cohort, measure: Measure, contrast: Contrast, draws: int
         shuffled = rng.permutation(x)
         extreme += abs(shuffled[k].mean() - shuffled[~k].mean()) >= observed - 1e-9
     p = (1 + int(extreme)) / (1 + REPLICATES)
+    both = [contrast.first.value, contrast.second.value]
     return number(
         cohort,
         "resampling/permutation",
@@ -162,7 +163,7 @@ def permutation(cohort: Cohort, measure: Measure, contrast: Contrast, draws: int
         p,
         f"""
         rows = {cohort.name}.dropna(subset=["{measure.column}"])
-        rows = rows[rows["{contrast.column}"].isin([{contrast.first.value!r}, {contrast.second.value!r}])]
+        rows = rows[rows["{contrast.column}"].isin({both!r})]
         x = rows["{measure.column}"].to_numpy()
         first = (rows["{contrast.column}"] == {contrast.first.value!r}).to_numpy()
         observed = abs(x[first].mean() - x[~first].mean())
@@ -185,9 +186,7 @@ def permutation(cohort: Cohort, measure: Measure, contrast: Contrast, draws: int
     )
 
 
-def permuted_positions(
-    x: Floats, first: Mask, observed: float, draws: int
-) -> float:
+def permuted_positions(x: Floats, first: Mask, observed: float, draws: int) -> float:
     """The same p value from sums over permuted positions."""
     rng = np.random.default_rng(draws)
     n = int(first.sum())

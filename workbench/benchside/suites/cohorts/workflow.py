@@ -1,4 +1,4 @@
-"""Questions that take several steps: summary tables, stratified and adjusted comparisons."""
+"""Questions that take several steps: split and test, weight, standardise, vary in time."""
 
 from __future__ import annotations
 
@@ -7,23 +7,13 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
-from lifelines import CoxTimeVaryingFitter, KaplanMeierFitter
+from lifelines import CoxTimeVaryingFitter
 from lifelines.statistics import logrank_test
 
 from benchside.suites.cohorts.cohort import Cohort, Contrast, Floats, Mask, Measure
-from benchside.suites.cohorts.estimators import kaplan_meier, log_rank, logistic
-from benchside.suites.cohorts.question import FIT, Question, record, table
+from benchside.suites.cohorts.estimators import cox, log_rank, logistic
+from benchside.suites.cohorts.question import FIT, Question, record
 
-BASELINE = {
-    "lung": (("sex", "age"), ("ph.ecog", "meal.cal")),
-    "gbsg2": (("tgrade", "tsize"), ("horTh", "pnodes")),
-    "actg175": (("arms", "cd40"), ("arms", "cd496"), ("symptom", "wtkg")),
-    "larynx": (("stage", "age"),),
-    "breast_cancer": (("diagnosis", "mean_texture"),),
-    "leukemia": (("arm", "log_wbc"),),
-    "diabetes": (("sex", "bmi"),),
-}
-BY_LEVEL = ("gbsg2", "larynx", "actg175")
 HALVES = {
     "lung": ("age", "ph.karno", "wt.loss"),
     "gbsg2": ("pnodes", "estrec", "tsize"),
@@ -43,12 +33,6 @@ STANDARDISED = {
 def questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
     """All questions of this topic; `seed` is not used."""
     del seed
-    for name, pairs in BASELINE.items():
-        for by, column in pairs:
-            yield baseline(cohorts[name], by, cohorts[name].measure(column))
-    for name in BY_LEVEL:
-        for position in (1, 3):
-            yield life_table(cohorts[name], cohorts[name].timed.horizons[position])
     for name, columns in HALVES.items():
         for column in columns:
             yield median_split(cohorts[name], cohorts[name].measure(column))
@@ -59,94 +43,6 @@ def questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
             yield standardised(cohorts[name], contrast, covariates)
     yield time_varying(cohorts["waiting_list"], ("transplant", "age"))
     yield time_varying(cohorts["waiting_list"], ("transplant", "surgery", "year"))
-
-
-def baseline(cohort: Cohort, by: str, measure: Measure) -> Question:
-    """The rows of a baseline table."""
-    column = measure.column
-    levels = sorted(cohort.frame[by].dropna().unique().tolist())
-    rows: list[list[str | float]] = []
-    population: list[list[str | float]] = []
-    for level in levels:
-        values = cohort.known(column, (cohort.frame[by] == level).to_numpy(dtype=np.bool_))
-        if len(values) < 2:
-            continue
-        middle = np.sort(values)[[(len(values) - 1) // 2, len(values) // 2]].mean()
-        deviation = np.sqrt(((values - values.mean()) ** 2).sum() / (len(values) - 1))
-        head: list[str | float] = [plain_level(level), len(values), float(values.mean())]
-        rows.append([*head, float(deviation), float(middle)])
-        population.append([*head, float(values.std()), float(middle)])
-    frame = cohort.frame.dropna(subset=[column]).groupby(by)[column]
-    summary = frame.agg(["count", "mean", "std", "median"]).query("count > 1").reset_index()
-    check = [[plain_level(row[0]), *map(float, row[1:])] for row in summary.to_numpy().tolist()]
-    return table(
-        cohort,
-        "tables/baseline",
-        f"{by}-{column}",
-        f"Tabulate {measure.phrase} by `{by}`: one row per value of `{by}` with at least two "
-        "recorded values, with the number of recorded values, their mean, sample standard "
-        "deviation (n - 1) and median.",
-        (by, "n", "mean", "sd", "median"),
-        rows,
-        f"""
-        recorded = {cohort.name}.dropna(subset=["{column}", "{by}"])
-        summary = recorded.groupby("{by}")["{column}"].agg(["count", "mean", "std", "median"])
-        summary
-        # %%
-        summary = summary[summary["count"] > 1].reset_index()
-        summary.columns = ["{by}", "n", "mean", "sd", "median"]
-        # %%
-        submit(summary)
-        """,
-        check=check,
-        slips={"population sd": population, "one row short": rows[1:]},
-    )
-
-
-def plain_level(level: object) -> str | float:
-    """A level as text or number."""
-    return float(level) if isinstance(level, (int, float)) else str(level)
-
-
-def life_table(cohort: Cohort, time: float) -> Question:
-    """Numbers, events and survival per level."""
-    factor, follow = cohort.factors[0], cohort.timed
-    rows: list[list[str | float]] = []
-    check: list[list[str | float]] = []
-    naive: list[list[str | float]] = []
-    for level in factor.levels:
-        kept = cohort.where(factor.column, level)
-        times, events = cohort.values(follow.time)[kept], cohort.values(follow.event)[kept]
-        early = int(((times <= time) & (events == 1)).sum())
-        head: list[str | float] = [plain_level(level.value), int(kept.sum()), early]
-        rows.append([*head, kaplan_meier(times, events).at(time)])
-        naive.append([*head, 1 - early / len(times)])
-        check.append([*head, float(KaplanMeierFitter().fit(times, events).predict(time))])
-    return table(
-        cohort,
-        "tables/life-table",
-        f"{factor.column}-{time:g}",
-        f"For each level of {factor.phrase} tabulate the number of patients, the number with "
-        f"{follow.words} up to and including {time:g} {follow.unit}, and the Kaplan-Meier "
-        f"probability of remaining free of it at that time ({follow.phrase}).",
-        (factor.column, "n", "events", "survival"),
-        rows,
-        f"""
-        from lifelines import KaplanMeierFitter
-        rows = []
-        for level, group in {cohort.name}.groupby("{factor.column}"):
-            km = KaplanMeierFitter().fit(group["{follow.time}"], group["{follow.event}"])
-            early = (group["{follow.time}"] <= {time:g}) & (group["{follow.event}"] == 1)
-            rows.append([level, len(group), early.sum(), km.predict({time:g})])
-        # %%
-        result = pd.DataFrame(rows, columns=["{factor.column}", "n", "events", "survival"])
-        result
-        # %%
-        submit(result)
-        """,
-        check=check,
-        slips={"censoring ignored": naive, "one row short": rows[1:]},
-    )
 
 
 def median_split(cohort: Cohort, measure: Measure) -> Question:
@@ -346,11 +242,11 @@ def standardised(cohort: Cohort, contrast: Contrast, covariates: tuple[str, ...]
 
 
 def time_varying(cohort: Cohort, columns: tuple[str, ...]) -> Question:
-    """A Cox model with a time-varying transplant, by Newton's method over risk sets."""
+    """A Cox model with a time-varying transplant."""
     frame = cohort.frame
     x = frame[list(columns)].to_numpy(np.float64)
     start, stop, event = (cohort.values(name) for name in ("start", "stop", "event"))
-    beta = counting_process(x, start, stop, event)
+    beta = cox(x, stop, event, entry=start).beta
     fitted = CoxTimeVaryingFitter().fit(
         frame[["id", "start", "stop", "event", *columns]],
         id_col="id", start_col="start", stop_col="stop", event_col="event",
@@ -358,7 +254,7 @@ def time_varying(cohort: Cohort, columns: tuple[str, ...]) -> Question:
     )  # fmt: skip
     gold = {column: float(np.exp(b)) for column, b in zip(columns, beta, strict=True)}
     listed = ", ".join(f"`{column}`" for column in columns)
-    naive = counting_process(x, np.zeros(len(x)), stop, event)
+    naive = cox(x, stop, event).beta
     return record(
         cohort,
         "survival/cox",
@@ -387,25 +283,3 @@ def time_varying(cohort: Cohort, columns: tuple[str, ...]) -> Question:
         },
         rel_tol=FIT,
     )
-
-
-def counting_process(x: Floats, start: Floats, stop: Floats, event: Floats) -> Floats:
-    """Cox coefficients (p,) over (start, stop] intervals, Efron's method."""
-    x = x - x.mean(axis=0)
-    beta = np.zeros(x.shape[1])
-    for _ in range(40):
-        score, information = np.zeros(len(beta)), np.zeros((len(beta), len(beta)))
-        risk = np.exp(x @ beta)
-        for t in np.unique(stop[event == 1]):
-            at_risk, tied = (start < t) & (stop >= t), (stop == t) & (event == 1)
-            for position in range(int(tied.sum())):
-                share = position / tied.sum()
-                weight = risk * (at_risk - share * tied)
-                mean = weight @ x / weight.sum()
-                score += x[tied].mean(axis=0) - mean
-                information += x.T @ (x * weight[:, None]) / weight.sum() - np.outer(mean, mean)
-        step = np.linalg.solve(information, score)
-        beta = beta + step
-        if np.max(np.abs(step)) < 1e-10:
-            break
-    return beta
