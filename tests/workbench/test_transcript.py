@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from benchside.episode import Episode, EpisodeUsage, Failure, Provenance, Submitted
 from benchside.errors import StoreError
-from benchside.graders.grade import Grade
+from benchside.grade import Grade
 from benchside.policy import Action, Message, ToolCall, Turn, Usage
 from benchside.task import AnswerSchema, GraderRef, TaskSpec
 from benchside.transcript import from_notebook, read_transcript, to_notebook, write_transcript

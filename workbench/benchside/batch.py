@@ -14,7 +14,7 @@ from benchside.library import Suite
 from benchside.policy import Policy
 from benchside.rollout import Assignment, run_episode
 from benchside.store import EpisodeRow, RunFolder
-from benchside.task import Split, TaskSpec
+from benchside.task import Split, TaskSpec, content_hash
 
 ATTEMPTS = 2  # an episode that infrastructure spoiled is run once more
 
@@ -30,7 +30,8 @@ def select(suite: Suite, split: Split | None, limit: int | None) -> list[TaskSpe
     by_category: dict[str, list[TaskSpec]] = {}
     for task in sorted(tasks, key=lambda task: task.hash):
         by_category.setdefault(task.category, []).append(task)
-    rounds = zip_longest(*(by_category[name] for name in sorted(by_category)))
+    mixed = sorted(by_category, key=content_hash)  # by name, few tasks would be of one kind
+    rounds = zip_longest(*(by_category[name] for name in mixed))
     return [task for turn in rounds for task in turn if task is not None][:limit]
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import InstanceOf, JsonValue
 
-from benchside.graders.grade import Grade
+from benchside.grade import Grade
 from benchside.policy import Message, Turn
 from benchside.task import Frozen, TaskSpec
 

@@ -236,10 +236,10 @@ def _check_data(described: SuiteManifest, data: Path | None) -> dict[str, str]:
         )
     hashes = {}
     for file in described.data:
-        path = data / file.path
-        if not path.is_file():
+        path = file.find(data)
+        if path is None:
             raise DataMissingError(
-                f"a data file of suite {described.name} is missing", where=path,
+                f"a data file of suite {described.name} is missing", where=data / file.path,
                 fix=described.how_to_get,
             )  # fmt: skip
         hashes[file.path] = _sha256(path)

@@ -25,7 +25,7 @@ from benchside.episode import (
 )
 from benchside.errors import GraderError, InfrastructureError
 from benchside.graders import grade, grade_missing
-from benchside.graders.grade import Grade
+from benchside.grade import Grade
 from benchside.library import Suite
 from benchside.policy import Action, Conversation, Message, Policy, Turn
 from benchside.protocol import observation_messages, observation_text, opening_messages

@@ -19,11 +19,18 @@ class DataFile(Frozen):
     """A file that the user has to bring, relative to the data folder.
 
     Args:
+        alternatives: other places or packings of the same file; the first that is there counts.
         sha256: of the version that was tested; another one is refused unless None.
     """
 
     path: str
+    alternatives: tuple[str, ...] = ()
     sha256: str | None = None
+
+    def find(self, data: Path) -> Path | None:
+        """Return the file in a data folder, None if it is not there."""
+        places = (data / place for place in (self.path, *self.alternatives))
+        return next((place for place in places if place.is_file()), None)
 
 
 class SuiteManifest(Frozen):

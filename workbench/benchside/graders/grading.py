@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from benchside.errors import GraderError
-from benchside.graders.grade import Grade
+from benchside.grade import Grade
 from benchside.graders.grader import Grader, Verdict, build_grader, compare, task_grader
 from benchside.graders.text import read_text
 from benchside.task import AnswerKey, TaskSpec

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from pydantic import JsonValue
 
 from benchside.errors import DataMissingError
-from benchside.suite import BuildOptions, SuiteBuild, SuiteManifest
+from benchside.suite import BuildOptions, DataFile, SuiteBuild, SuiteManifest
 from benchside.suites.ehrsql2024.database import (
     IMAGE,
     database_image,
@@ -98,7 +98,7 @@ def build(options: BuildOptions) -> SuiteBuild:
             fix=options.manifest.how_to_get or "set BENCHSIDE_DATA to the folder that holds it",
         )
     questions = [question for split in SPLITS for question in read_questions(options.data, split)]
-    database = find_database(options.data, options.scratch)
+    database = find_database(_database_file(options), options.data, options.scratch)
     tasks, keys, counts = [], [], Counter[str]()
     with open_database(database) as con:
         for question in questions:
@@ -217,3 +217,8 @@ def _straddling(tasks: Sequence[TaskSpec]) -> dict[str, int]:
             task.split == "valid" and task.group in both for task in tasks
         ),
     }
+
+
+def _database_file(options: BuildOptions) -> DataFile:
+    """The manifest's entry of the database, known by its suffix."""
+    return next(file for file in options.manifest.data if file.path.endswith(".sqlite"))

@@ -15,15 +15,10 @@ from pathlib import Path
 import pandas as pd
 
 from benchside.errors import DataMissingError, InputError
+from benchside.suite import DataFile
 from benchside_kernels.image import ImageSource
 
 IMAGE = "ehrsql2024.mimic_iv_demo"
-PLACES = (
-    "mimic_iv_demo/ehrsql2024_mimic_iv_rebuilt.sqlite",
-    "mimic_iv_demo/ehrsql2024_mimic_iv_rebuilt.sqlite.xz",
-    "ehrsql2024/mimic_iv.sqlite",
-    "ehrsql2024/mimic_iv.sqlite.xz",
-)
 TABLES = (
     "patients", "admissions", "d_icd_diagnoses", "d_icd_procedures", "d_labitems", "d_items",
     "diagnoses_icd", "procedures_icd", "labevents", "prescriptions", "cost", "chartevents",
@@ -36,18 +31,18 @@ BUILD_AGAIN = (
 )
 
 
-def find_database(data: Path, scratch: Path) -> Path:
+def find_database(file: DataFile, data: Path, scratch: Path) -> Path:
     """Return the SQLite file, unpacked into `scratch` where it is packed.
 
     Raises:
         DataMissingError: there is none.
         InputError: it is damaged, or lacks a table.
     """
-    found = next((data / place for place in PLACES if (data / place).is_file()), None)
+    found = file.find(data)
     if found is None:
         raise DataMissingError(
             "the MIMIC-IV demo database of EHRSQL-2024 is missing",
-            where=f"{data}: none of {', '.join(PLACES)}",
+            where=f"{data}: none of {', '.join((file.path, *file.alternatives))}",
             fix=f"{BUILD_AGAIN}, and put it at one of these places",
         )
     path = _unpack(found, scratch / "mimic_iv.sqlite") if found.suffix == ".xz" else found
