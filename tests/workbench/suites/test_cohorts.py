@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ import pytest
 import yaml
 
 from benchside.graders import grade, validate_task
+from benchside.graders.probes import check_probes
 from benchside.suite import BuildOptions, SuiteBuild, SuiteManifest
 from benchside.suites.cohorts import build
-from benchside.suites.cohorts.builder import all_questions, fault, task_id
+from benchside.suites.cohorts.builder import all_questions, fault, spread, task_id
 from benchside.suites.cohorts.catalogue import catalogue
 from benchside.suites.cohorts.data import HIDDEN
 from benchside.suites.cohorts.estimators import (
@@ -29,6 +31,7 @@ from benchside.suites.cohorts.estimators import (
     logistic,
     rank_auc,
 )
+from benchside.suites.cohorts.prediction import CHALLENGES, held_out
 from benchside.task import AnswerKey, TaskSpec
 from benchside_kernels.image import ImageSource, build_image, load_image
 from benchside_kernels.submission import encode
@@ -64,10 +67,7 @@ def questions():
 def solve(key: AnswerKey, image: ImageSource) -> object:
     """Run the solution's cells as a kernel would; return the submission in JSON form."""
     submitted: list[object] = []
-    namespace: dict[str, object] = {
-        name: value.copy()
-        for name, value in image.variables.items()  # type: ignore[attr-defined]
-    }
+    namespace: dict[str, object] = {name: value.copy() for name, value in image.variables.items()}
     namespace |= {"np": np, "pd": pd, "submit": lambda value: submitted.append(encode(value))}
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the libraries that a solution uses
@@ -119,6 +119,16 @@ def test_every_key_fits_its_grader(suite, keys):
         assert grade(task, keys[task.task_id], gold_submission(keys[task.task_id])).passed
 
 
+def test_a_sample_of_grader_probes_holds(suite, keys):
+    """Equivalent forms of the gold pass; constants, dumps, flips and unit slips fail."""
+    by_grader = defaultdict(list)
+    for task in suite.tasks:
+        by_grader[task.grader.name].append(task)
+    for tasks in by_grader.values():
+        for task in tasks[:: max(1, len(tasks) // 6)]:
+            assert check_probes(task, keys[task.task_id]) == [], task.task_id
+
+
 def gold_submission(key: AnswerKey):
     """What to submit; for predictions the labels themselves, or the reversed times."""
     value = key.value
@@ -148,19 +158,19 @@ def test_two_builds_are_the_same_and_seeds_matter(suite, tmp_path):
     for one, other in zip(suite.images, again.images, strict=True):
         a = build_image(one, tmp_path / "a")
         assert a.ref == build_image(other, tmp_path / "b").ref
-    other_seed = build(options(tmp_path, seed=1))
-    held_out = "breast_cancer.prediction.held-out.breast-cancer-holdout-auroc"
-    first, second = (
-        next(key.value for key in made.keys if key.task_id == held_out)
-        for made in (suite, other_seed)
-    )
-    assert first != second
 
 
-def test_size_spreads_over_the_categories(tmp_path):
-    small = build(options(tmp_path, size=60))
-    assert len(small.tasks) == len(small.keys) == 60
-    assert len({task.category for task in small.tasks}) >= 45
+def test_seeds_shuffle_the_held_out_rows():
+    cohort, challenge = catalogue()["breast_cancer"], CHALLENGES[0]
+    labels = [held_out(challenge, cohort, seed).labels for seed in (0, 0, 1)]
+    assert labels[0].equals(labels[1])
+    assert not labels[0].equals(labels[2])
+
+
+def test_size_spreads_over_the_categories(questions):
+    chosen = spread(list(questions.values()), 60)
+    assert len(chosen) == 60
+    assert len({question.category for question in chosen}) >= 45
 
 
 def test_a_sample_of_solutions_passes(suite, keys, images):
@@ -309,8 +319,6 @@ def test_images_round_trip(images, tmp_path):
 
 
 def test_a_faulty_question_is_dropped(questions):
-    from dataclasses import replace
-
     good = questions["lung.description.spread.sd-age"]
     assert fault(good) == ""
     assert "disagrees" in fault(replace(good, check=good.check * 1.001))
@@ -324,11 +332,9 @@ def test_a_faulty_question_is_dropped(questions):
 
 def test_kaplan_meier_of_the_6mp_arm():
     """Kleinbaum & Klein, Survival Analysis, table 2.1: S(6) = 0.8571, S(10) = 0.7529."""
-    time = np.array(
-        [6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35.0]
-    )
-    event = np.array([1, 1, 1, 0, 1, 0, 1, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0.0])
-    curve = kaplan_meier(time, event)
+    weeks = [6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35]
+    event = [1, 1, 1, 0, 1, 0, 1, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]
+    curve = kaplan_meier(np.array(weeks, dtype=float), np.array(event, dtype=float))
     assert curve.at(6) == pytest.approx(18 / 21)
     assert curve.at(10) == pytest.approx(0.7529, abs=5e-5)
     assert curve.error_at(6) == pytest.approx(0.0764, abs=5e-5)

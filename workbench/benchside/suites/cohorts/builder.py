@@ -21,11 +21,13 @@ from benchside.suites.cohorts import (
     diagnostic,
     hazards,
     person_time,
+    places,
     prediction,
     ranking,
     regression,
     resampling,
     selection,
+    strata,
     survival,
     tables,
     timeline,
@@ -39,10 +41,10 @@ from benchside.suites.cohorts.tolerance import agree, finite
 from benchside.task import AnswerKey, Split, TaskSpec
 
 TOPICS = (
-    description, comparison, contingency, correlation, diagnostic, regression, survival,
-    person_time, hazards, resampling, selection, timeline, ranking, decision, tables, workflow,
-    prediction,
+    description, comparison, contingency, strata, correlation, diagnostic, regression, survival,
+    person_time, hazards, selection, timeline, ranking, places, decision, tables, workflow,
 )  # fmt: skip
+SEEDED_TOPICS = (resampling, prediction)  # the seed numbers their generators
 # The groups of a category take these in turn, so that three groups already reach every split.
 SPLITS: tuple[Split, ...] = (
     "test", "train", "valid", "train", "train", "test", "train", "train", "train", "valid",
@@ -75,7 +77,9 @@ def build(options: BuildOptions) -> SuiteBuild:
 def all_questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
     """Every question of every topic, unchecked."""
     for topic in TOPICS:
-        yield from topic.questions(cohorts, seed)
+        yield from topic.questions(cohorts)
+    for seeded in SEEDED_TOPICS:
+        yield from seeded.questions(cohorts, seed)
 
 
 def sound(questions: Iterable[Question], dropped: Counter[str]) -> Iterator[Question]:

@@ -153,6 +153,11 @@ class Cohort:
         mask: Mask = (self.frame[column] == level.value).to_numpy(dtype=np.bool_)
         return mask
 
+    def ignoring(self, outcome: str) -> str:
+        """A reminder for sentences that take the event of the follow-up as a plain outcome."""
+        timed = self.follow_up is not None and self.follow_up.event == outcome
+        return ", censoring ignored" if timed else ""
+
     @property
     def timed(self) -> FollowUp:
         """The follow-up of a cohort that is known to have one."""

@@ -23,9 +23,8 @@ class Pair(NamedTuple):
     second: Floats
 
 
-def questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
-    """All questions of this topic; `seed` is not used."""
-    del seed
+def questions(cohorts: Mapping[str, Cohort]) -> Iterator[Question]:
+    """All questions of this topic."""
     for cohort in (cohorts[name] for name in COMPARED):
         contrast = cohort.contrasts[0]
         first, second, last = cohort.measures[0], cohort.measures[1], cohort.measures[-1]

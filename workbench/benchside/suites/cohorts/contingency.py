@@ -1,4 +1,4 @@
-"""Two-way tables: chi-square, Fisher, risks and odds, and pooling over strata."""
+"""Two-way tables: chi-square, Fisher, risks and odds."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from statsmodels.stats.contingency_tables import StratifiedTable, Table2x2
+from statsmodels.stats.contingency_tables import Table2x2
 
-from benchside.suites.cohorts.cohort import Cohort, Contrast, Factor, Floats
+from benchside.suites.cohorts.cohort import Cohort, Contrast, Factor
 from benchside.suites.cohorts.question import FIT, Question, number, record
 
 Z = 1.959963984540054
@@ -49,9 +49,8 @@ class TwoByTwo:
         return float(n * gap**2 / ((a + b) * (c + d) * (a + c) * (b + d)))
 
 
-def questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
-    """All questions of this topic; `seed` is not used."""
-    del seed
+def questions(cohorts: Mapping[str, Cohort]) -> Iterator[Question]:
+    """All questions of this topic."""
     for name, columns in EXPOSURES.items():
         cohort = cohorts[name]
         outcome = cohort.outcomes[0]
@@ -63,10 +62,6 @@ def questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
             yield other(cohort, exposure, outcome)
     for cohort in (cohorts[name] for name in GRADED):
         yield cramer(cohort, cohort.factors[0], cohort.outcomes[0])
-    for cities in (("Beijing", "Shanghai"), ("Shenyang", "Nanjing", "Harbin"), ()):
-        yield pooled_odds(cohorts["china_smoking"], cities)
-    for city in ("Zhengzhou", "Taiyuan", "Nanchang", "Harbin"):
-        yield city_odds(cohorts["china_smoking"], city)
 
 
 def counts(cohort: Cohort, exposure: Contrast, outcome: Contrast) -> TwoByTwo:
@@ -320,90 +315,4 @@ def cramer(cohort: Cohort, factor: Factor, outcome: Contrast) -> Question:
             "v": float(stats.contingency.association(observed, method="cramer")),
         },
         slips={"V squared": {"chi_square": statistic, "v": v**2}},
-    )
-
-
-SMOKING = (
-    "smoking_yes_cancer_yes",
-    "smoking_yes_cancer_no",
-    "smoking_no_cancer_yes",
-    "smoking_no_cancer_no",
-)
-
-
-def strata(cohort: Cohort, cities: tuple[str, ...]) -> Floats:
-    """(cities, 4) counts a, b, c, d: smokers with and without cancer, then non-smokers."""
-    frame = cohort.frame
-    chosen = frame[frame["city"].isin(cities)] if cities else frame
-    return chosen[list(SMOKING)].to_numpy(dtype=np.float64)
-
-
-def pooled_odds(cohort: Cohort, cities: tuple[str, ...]) -> Question:
-    """The Mantel-Haenszel odds ratio over cities."""
-    a, b, c, d = strata(cohort, cities).T
-    n = a + b + c + d
-    pooled = float((a * d / n).sum() / (b * c / n).sum())
-    crude = float(a.sum() * d.sum() / (b.sum() * c.sum()))
-    library = StratifiedTable(np.array([[a, b], [c, d]]))
-    where = " and ".join(cities) if cities else "all eight cities"
-    chosen = f'china_smoking[china_smoking["city"].isin({list(cities)!r})]'
-    return number(
-        cohort,
-        "contingency/odds-ratio",
-        "mantel-haenszel-" + ("-".join(cities) or "all"),
-        f"What is the Mantel-Haenszel odds ratio for lung cancer in smokers against non-smokers, "
-        f"stratified by city, over {where}?",
-        pooled,
-        f"""
-        chosen = {chosen if cities else "china_smoking"}
-        a = chosen["smoking_yes_cancer_yes"]
-        b = chosen["smoking_yes_cancer_no"]
-        c = chosen["smoking_no_cancer_yes"]
-        d = chosen["smoking_no_cancer_no"]
-        chosen.set_index("city")
-        # %%
-        n = a + b + c + d
-        numerator, denominator = (a * d / n).sum(), (b * c / n).sum()
-        submit(numerator / denominator)
-        """,
-        check=float(library.oddsratio_pooled),
-        slips={
-            "crude": crude,
-            "mean of odds ratios": float((a * d / b / c).mean()),
-            "reciprocal": 1 / pooled,
-        },
-    )
-
-
-def city_odds(cohort: Cohort, city: str) -> Question:
-    """Odds ratio of one city."""
-    a, b, c, d = strata(cohort, (city,))[0]
-    ratio, error = a * d / (b * c), np.sqrt(1 / a + 1 / b + 1 / c + 1 / d)
-    library = Table2x2(np.array([[a, b], [c, d]]))
-    low = float(library.oddsratio_confint(0.05)[0])
-    lower = float(ratio * np.exp(-Z * error))
-    risks = a / (a + b) / (c / (c + d))
-    return record(
-        cohort,
-        "contingency/odds-ratio",
-        f"odds-{city}",
-        f"What is the odds ratio for lung cancer in smokers against non-smokers in {city}, and "
-        "the lower limit of its 95% confidence interval by Woolf's logit method?",
-        {"odds_ratio": float(ratio), "lower": lower},
-        f"""
-        row = china_smoking.set_index("city").loc["{city}"]
-        row
-        # %%
-        a, b = row["smoking_yes_cancer_yes"], row["smoking_yes_cancer_no"]
-        c, d = row["smoking_no_cancer_yes"], row["smoking_no_cancer_no"]
-        log_odds_ratio = np.log(a * d / (b * c))
-        lower = np.exp(log_odds_ratio - 1.959964 * np.sqrt(1 / a + 1 / b + 1 / c + 1 / d))
-        # %%
-        submit({{"odds_ratio": np.exp(log_odds_ratio), "lower": lower}})
-        """,
-        check={"odds_ratio": float(library.oddsratio), "lower": low},
-        slips={
-            "reciprocal": {"odds_ratio": float(1 / ratio), "lower": lower},
-            "risk ratio": {"odds_ratio": float(risks), "lower": lower},
-        },
     )

@@ -23,9 +23,8 @@ TRIPLES = {
 }
 
 
-def questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
-    """All questions of this topic; `seed` is not used."""
-    del seed
+def questions(cohorts: Mapping[str, Cohort]) -> Iterator[Question]:
+    """All questions of this topic."""
     for name, triples in TRIPLES.items():
         for triple in triples:
             cohort = cohorts[name]

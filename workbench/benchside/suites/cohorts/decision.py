@@ -15,9 +15,8 @@ from benchside.suites.cohorts.question import Question, truth
 TRUTHS_PER_ANSWER = 7
 
 
-def questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
-    """All questions of this topic; `seed` is not used."""
-    del seed
+def questions(cohorts: Mapping[str, Cohort]) -> Iterator[Question]:
+    """All questions of this topic."""
     yield from balanced(list(truths(cohorts)))
 
 

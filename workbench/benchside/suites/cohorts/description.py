@@ -19,9 +19,8 @@ GAPS = {
 }
 
 
-def questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
-    """All questions of this topic; `seed` is not used."""
-    del seed
+def questions(cohorts: Mapping[str, Cohort]) -> Iterator[Question]:
+    """All questions of this topic."""
     for cohort in (cohorts[name] for name in MEASURED):
         first, second, last = cohort.measures[0], cohort.measures[1], cohort.measures[-1]
         yield from (trimmed_mean(cohort, first), geometric_mean(cohort, second))

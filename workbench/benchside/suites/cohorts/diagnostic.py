@@ -22,9 +22,8 @@ TESTS = {
 }  # fmt: skip
 
 
-def questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
-    """All questions of this topic; `seed` is not used."""
-    del seed
+def questions(cohorts: Mapping[str, Cohort]) -> Iterator[Question]:
+    """All questions of this topic."""
     for name, columns in TESTS.items():
         for column in columns:
             cohort = cohorts[name]
@@ -67,7 +66,8 @@ def accuracy(cohort: Cohort, measure: Measure, outcome: Contrast) -> Question:
         "diagnostic/accuracy",
         f"cut-{measure.column}",
         f"Take {measure.phrase} of at least {cut:g} as a positive test for being among the "
-        f"{outcome.label(outcome.first)} (rows with a missing value left out, censoring ignored). "
+        f"{outcome.label(outcome.first)} (rows with a missing value left out"
+        f"{cohort.ignoring(outcome.column)}). "
         "What are its sensitivity, specificity and positive predictive value, as fractions?",
         gold,
         f"""
@@ -100,9 +100,10 @@ def roc(cohort: Cohort, measure: Measure, outcome: Contrast) -> Question:
         "diagnostic/roc",
         f"auc-{measure.column}",
         f"How well does {measure.phrase} separate the {outcome.label(outcome.first)} from all "
-        "others, higher values pointing to the former (missing values left out, censoring "
-        "ignored)? Report the area A under the ROC curve (ties count one half) and its standard "
-        "error after Hanley and McNeil: sqrt((A (1 - A) + (n1 - 1)(A/(2 - A) - A^2) + (n2 - 1)"
+        "others, higher values pointing to the former (missing values left out"
+        f"{cohort.ignoring(outcome.column)})? Report the area A under the ROC curve (ties count "
+        "one half) and its standard error after Hanley and McNeil: sqrt((A (1 - A) + "
+        "(n1 - 1)(A/(2 - A) - A^2) + (n2 - 1)"
         "(2 A^2/(1 + A) - A^2)) / (n1 n2)), n1 being the number with the outcome.",
         {"auc": auc, "se": hanley_mcneil(auc, n, m)},
         f"""
@@ -143,8 +144,8 @@ def best_cut(cohort: Cohort, measure: Measure, outcome: Contrast) -> Question:
         "diagnostic/roc",
         f"youden-{measure.column}",
         f"Over all cut-offs of {measure.phrase} (positive: at or above the cut-off; missing values "
-        "left out, censoring ignored), what is the largest Youden index, sensitivity + specificity "
-        f"- 1, for {outcome.label(outcome.first)} against all others?",
+        f"left out{cohort.ignoring(outcome.column)}), what is the largest Youden index, "
+        f"sensitivity + specificity - 1, for {outcome.label(outcome.first)} against all others?",
         gold,
         f"""
         {scored_cell(cohort, measure, outcome)}

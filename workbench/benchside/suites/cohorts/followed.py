@@ -37,7 +37,9 @@ def lung() -> Cohort:
         ),
         contrasts=(
             contrast("sex", (2, "women"), (1, "men")),
-            contrast("ph.ecog", (1, "patients with ECOG score 1"), (0, "those with ECOG score 0")),
+            contrast(
+                "ph.ecog", (1, "patients with ECOG score 1"), (0, "patients with ECOG score 0")
+            ),
         ),
         outcomes=(contrast("status", (1, "patients who died"), (0, "censored patients")),),
         follow_up=FollowUp("time", "status", "death", "days", 365.25, (180, 270, 365, 540, 730)),
@@ -75,7 +77,7 @@ def gbsg2() -> Cohort:
         ),
         contrasts=(
             contrast("horTh", ("yes", "women on hormonal therapy"), ("no", "women without it")),
-            contrast("menostat", ("Post", "postmenopausal"), ("Pre", "premenopausal women")),
+            contrast("menostat", ("Post", "postmenopausal women"), ("Pre", "premenopausal women")),
         ),
         factors=(
             Factor(
@@ -183,12 +185,12 @@ def leukemia() -> Cohort:
     return Cohort(
         name="leukemia",
         frame=data.leukemia(),
-        people="children and adults with acute leukaemia in remission",
+        people="patients with acute leukaemia in remission",
         columns={
             "weeks": "weeks of remission",
             "relapse": "1 = relapse, 0 = censored",
             "sex": "1 = male, 0 = female",
-            "log_wbc": "natural logarithm of the white blood cell count at entry",
+            "log_wbc": "logarithm of the white blood cell count at entry",
             "arm": "6-MP (6-mercaptopurine) or placebo",
         },
         source=(
@@ -245,9 +247,11 @@ def actg175() -> Cohort:
         ),
         contrasts=(
             contrast("gender", (1, "men"), (0, "women")),
-            contrast("str2", (1, "antiretroviral-experienced"), (0, "naive patients")),
-            contrast("symptom", (1, "symptomatic"), (0, "asymptomatic patients")),
-            contrast("drugs", (1, "patients with intravenous drug use"), (0, "those without")),
+            contrast("str2", (1, "antiretroviral-experienced patients"), (0, "naive patients")),
+            contrast("symptom", (1, "symptomatic patients"), (0, "asymptomatic patients")),
+            contrast(
+                "drugs", (1, "patients with a history of drug use"), (0, "patients without one")
+            ),
         ),
         factors=(
             Factor(
@@ -311,7 +315,9 @@ def lymphoma() -> Cohort:
             "McKelvey EM et al., Cancer 1976;38:1484-1493, as tabulated by StatsDirect. "
             + LIFELINES
         ),
-        contrasts=(contrast("stage", ("IV", "patients in stage IV"), ("III", "in stage III")),),
+        contrasts=(
+            contrast("stage", ("IV", "patients in stage IV"), ("III", "patients in stage III")),
+        ),
         outcomes=(contrast("death", (1, "patients who died"), (0, "censored patients")),),
         follow_up=FollowUp("days", "death", "death", "days", 365.25, (30, 60, 90, 120, 180)),
     )

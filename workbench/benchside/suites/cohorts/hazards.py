@@ -41,9 +41,8 @@ CONTINUOUS = {
 }
 
 
-def questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
-    """All questions of this topic; `seed` is not used."""
-    del seed
+def questions(cohorts: Mapping[str, Cohort]) -> Iterator[Question]:
+    """All questions of this topic."""
     for name in TESTED:
         for position, contrast in enumerate(cohorts[name].contrasts[:2]):
             yield two_groups(cohorts[name], contrast, weighted=position == 1)

@@ -31,8 +31,12 @@ def breast_cancer() -> Cohort:
             Measure("mean_symmetry", "mean nuclear symmetry"),
             Measure("mean_compactness", "mean nuclear compactness"),
         ),
-        contrasts=(contrast("diagnosis", ("malignant", "malignant"), ("benign", "benign masses")),),
-        outcomes=(contrast("diagnosis", ("malignant", "malignant"), ("benign", "benign masses")),),
+        contrasts=(
+            contrast("diagnosis", ("malignant", "malignant masses"), ("benign", "benign masses")),
+        ),
+        outcomes=(
+            contrast("diagnosis", ("malignant", "malignant masses"), ("benign", "benign masses")),
+        ),
     )
 
 
@@ -68,7 +72,7 @@ def diabetes() -> Cohort:
             Measure("progression", "progression score"),
             Measure("age", "age", "years"),
         ),
-        contrasts=(contrast("sex", (2, "patients of sex code 2"), (1, "those of code 1")),),
+        contrasts=(contrast("sex", (2, "patients of sex code 2"), (1, "patients of sex code 1")),),
     )
 
 
@@ -99,8 +103,12 @@ def health_insurance() -> Cohort:
             Measure("disea", "index of chronic diseases"),
         ),
         contrasts=(
-            contrast("idp", (1, "person-years under a deductible plan"), (0, "the others")),
-            contrast("hlthf", (1, "person-years in fair health"), (0, "the others")),
+            contrast(
+                "idp",
+                (1, "person-years under a deductible plan"),
+                (0, "person-years under other plans"),
+            ),
+            contrast("hlthf", (1, "person-years in fair health"), (0, "other person-years")),
         ),
     )
 

@@ -14,9 +14,8 @@ from benchside.suites.cohorts.question import Question, integer, number, record
 from benchside.suites.cohorts.survival import FOLLOWED
 
 
-def questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
-    """All questions of this topic; `seed` is not used."""
-    del seed
+def questions(cohorts: Mapping[str, Cohort]) -> Iterator[Question]:
+    """All questions of this topic."""
     for position, cohort in enumerate(cohorts[name] for name in FOLLOWED):
         horizons = cohort.timed.horizons
         yield incidence(cohort)

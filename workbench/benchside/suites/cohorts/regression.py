@@ -61,9 +61,8 @@ class Model(NamedTuple):
     outcome: Floats
 
 
-def questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
-    """All questions of this topic; `seed` is not used."""
-    del seed
+def questions(cohorts: Mapping[str, Cohort]) -> Iterator[Question]:
+    """All questions of this topic."""
     for name, models in LINEAR.items():
         for outcome, columns in models:
             cohort = cohorts[name]
@@ -252,9 +251,9 @@ def odds_ratio(cohort: Cohort, event: Contrast, columns: tuple[str, ...]) -> Que
         "regression/logistic",
         f"odds-ratio-{event.column}-{'-'.join(columns)}",
         f"Model being among the {event.label(event.first)} against all others by logistic "
-        f"regression on {listed(columns)} (intercept, complete rows, no penalty, censoring "
-        f"ignored). What is the odds ratio of `{columns[0]}` per {step} unit"
-        f"{'s' if step > 1 else ''} and its 95% Wald interval?",
+        f"regression on {listed(columns)} (intercept, complete rows, no penalty"
+        f"{cohort.ignoring(event.column)}). What is the odds ratio of `{columns[0]}` per {step} "
+        f"unit{'s' if step > 1 else ''} and its 95% Wald interval?",
         {
             "odds_ratio": ratio,
             "lower": float(np.exp(step * (beta - Z * error))),
@@ -294,8 +293,9 @@ def probability(cohort: Cohort, event: Contrast, columns: tuple[str, ...]) -> Qu
         "regression/prediction",
         f"probability-{event.column}-{'-'.join(columns)}",
         f"Fit a logistic regression of being among the {event.label(event.first)} on "
-        f"{listed(columns)} (intercept, complete rows, no penalty, censoring ignored). What "
-        f"probability does it predict for {described(columns, values)}?",
+        f"{listed(columns)} (intercept, complete rows, no penalty"
+        f"{cohort.ignoring(event.column)}). What probability does it predict for "
+        f"{described(columns, values)}?",
         gold,
         f"""
         {logit_cell(cohort, event, columns)}
@@ -322,7 +322,8 @@ def brier(cohort: Cohort, event: Contrast, columns: tuple[str, ...]) -> Question
         "regression/logistic",
         f"brier-{event.column}-{'-'.join(columns)}",
         f"Fit a logistic regression of being among the {event.label(event.first)} on "
-        f"{listed(columns)} (intercept, complete rows, no penalty, censoring ignored). For the "
+        f"{listed(columns)} (intercept, complete rows, no penalty"
+        f"{cohort.ignoring(event.column)}). For the "
         "fitted probabilities in the same rows, what are the area under the ROC curve and the "
         "Brier score (mean squared difference from the 0/1 outcome)?",
         {"auc": auc, "brier": score},

@@ -33,9 +33,8 @@ class Criteria(NamedTuple):
     contrast: Contrast
 
 
-def questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
-    """All questions of this topic; `seed` is not used."""
-    del seed
+def questions(cohorts: Mapping[str, Cohort]) -> Iterator[Question]:
+    """All questions of this topic."""
     for name, choices in SELECTED.items():
         for low, high, column in choices:
             cohort = cohorts[name]

@@ -18,9 +18,8 @@ FOLLOWED = (
 )  # fmt: skip
 
 
-def questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
-    """All questions of this topic; `seed` is not used."""
-    del seed
+def questions(cohorts: Mapping[str, Cohort]) -> Iterator[Question]:
+    """All questions of this topic."""
     for position, cohort in enumerate(cohorts[name] for name in FOLLOWED):
         horizons = cohort.timed.horizons
         yield probability(cohort, horizons[position % 3 + 1], None, None)

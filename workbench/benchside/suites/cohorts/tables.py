@@ -23,9 +23,8 @@ BASELINE = {
 BY_LEVEL = ("gbsg2", "larynx", "actg175")
 
 
-def questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
-    """All questions of this topic; `seed` is not used."""
-    del seed
+def questions(cohorts: Mapping[str, Cohort]) -> Iterator[Question]:
+    """All questions of this topic."""
     for name, pairs in BASELINE.items():
         for by, column in pairs:
             yield baseline(cohorts[name], by, cohorts[name].measure(column))

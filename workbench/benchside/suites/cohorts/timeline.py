@@ -14,9 +14,8 @@ from benchside.suites.cohorts.question import Question, cells, number, slug
 from benchside.task import AnswerSchema, GraderRef
 
 
-def questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
-    """All questions of this topic; `seed` is not used."""
-    del seed
+def questions(cohorts: Mapping[str, Cohort]) -> Iterator[Question]:
+    """All questions of this topic."""
     women = cohorts["lymph_node"]
     for grade in (1, 2, 3):
         yield from (last_recurrence(women, grade), longest_gap(women, grade))

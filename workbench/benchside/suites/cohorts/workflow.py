@@ -30,9 +30,8 @@ STANDARDISED = {
 }
 
 
-def questions(cohorts: Mapping[str, Cohort], seed: int) -> Iterator[Question]:
-    """All questions of this topic; `seed` is not used."""
-    del seed
+def questions(cohorts: Mapping[str, Cohort]) -> Iterator[Question]:
+    """All questions of this topic."""
     for name, columns in HALVES.items():
         for column in columns:
             yield median_split(cohorts[name], cohorts[name].measure(column))
