@@ -225,7 +225,8 @@ def _cut(text: str, budget: int) -> str:
     if len(text) <= budget:
         return text
     half = budget // 2
-    return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters dropped …]\n{text[len(text) - half :]}"
+    mark = f"\n[… {len(text) - 2 * half:,} characters dropped …]\n"
+    return text[:half] + mark + text[len(text) - half :]
 
 
 def _append_stream(outputs: list[Output], output: Output) -> None:

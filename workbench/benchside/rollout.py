@@ -24,8 +24,8 @@ from benchside.episode import (
     episode_id,
 )
 from benchside.errors import GraderError, InfrastructureError
-from benchside.graders import grade, grade_missing
 from benchside.grade import Grade
+from benchside.graders import grade, grade_missing
 from benchside.library import Suite
 from benchside.policy import Action, Conversation, Message, Policy, Turn
 from benchside.protocol import observation_messages, observation_text, opening_messages

@@ -3,11 +3,11 @@
 Importing the graders here makes them known by name.
 """
 
+from benchside.grade import Grade
 from benchside.graders.collection import ListGrader, SetGrader
 from benchside.graders.composite import AnyOfGrader, RecordGrader
 from benchside.graders.date import DateGrader
 from benchside.graders.duration import DurationGrader
-from benchside.grade import Grade
 from benchside.graders.grader import known_graders
 from benchside.graders.grading import grade, grade_missing, validate_task
 from benchside.graders.number import IntegerGrader, NumberGrader
