@@ -54,8 +54,8 @@ def test_list_run_show_grade(run: Run, tmp_path: Path, suite: Suite) -> None:
     out = tmp_path / "run"
     policies = ["--policy", "reference", "--policy", "do-nothing"]
     done = run("run", "power", *policies, "--limit", 2, "--out", out)
-    assert "2/2  100%" in done.stdout
-    assert "0/2  0%" in done.stdout
+    assert "2/2\N{NO-BREAK SPACE}34–100" in done.stdout
+    assert "0/2\N{NO-BREAK SPACE}0–66" in done.stdout
     assert "isolation: " in done.stderr
 
     frame = benchside.load_run(out)

@@ -2,51 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 
+from rich import box
 from rich.table import Table
 
-from benchside.statistics import Rate, rates_by, success_rate
+from benchside.statistics import Rate, rates_by
 from benchside.store import EpisodeRow
 
 
 def result_table(rows: Sequence[EpisodeRow]) -> Table:
     """Success by suite and category (rows) and policy (columns), with n and 95% interval."""
     policies = list(dict.fromkeys(row.policy for row in rows))
-    table = Table(title="Solved, with 95% Wilson interval", title_justify="left")
-    table.add_column("suite")
-    table.add_column("category")
+    table = Table(
+        title="Solved / n, with 95% Wilson interval in percent", title_justify="left",
+        box=box.SIMPLE_HEAD, pad_edge=False,
+    )  # fmt: skip
+    table.add_column("category", overflow="fold", min_width=16)
     for policy in policies:
-        table.add_column(policy, justify="right")
+        table.add_column(policy, justify="right", overflow="fold")
     cells = rates_by(rows, lambda row: (row.suite, row.category, row.policy))
     totals = rates_by(rows, lambda row: (row.suite, row.policy))
-    for suite in dict.fromkeys(sorted(row.suite for row in rows)):
-        categories = sorted({row.category for row in rows if row.suite == suite})
-        for category in categories:
-            found = (cells.get((suite, category, policy)) for policy in policies)
-            table.add_row(suite, category, *(show_rate(rate) for rate in found))
+    for suite in sorted({row.suite for row in rows}):
         total = (totals.get((suite, policy)) for policy in policies)
-        table.add_row(suite, "all", *(show_rate(rate) for rate in total), style="bold")
+        table.add_row(f"{suite}, all", *(show_rate(rate) for rate in total), style="bold")
+        for category in sorted({row.category for row in rows if row.suite == suite}):
+            found = (cells.get((suite, category, policy)) for policy in policies)
+            table.add_row(f"  {category}", *(show_rate(rate) for rate in found))
         table.add_section()
     return table
 
 
 def show_rate(rate: Rate | None) -> str:
-    """One rate as text, such as "12/16  75% [51, 90]"."""
+    """One rate as text, such as "12/16 51–90"; non-breaking, so that a table cell stays whole."""
     if rate is None:
         return "–"
     unscored = f" +{rate.unscored} unscored" if rate.unscored else ""
-    if rate.value is None:
-        return f"0/0{unscored}"
-    share = f"{100 * rate.value:.0f}% [{100 * rate.low:.0f}, {100 * rate.high:.0f}]"
-    return f"{rate.successes}/{rate.n}  {share}{unscored}"
+    interval = f"\N{NO-BREAK SPACE}{100 * rate.low:.0f}–{100 * rate.high:.0f}" if rate.n else ""
+    return f"{rate.successes}/{rate.n}{interval}{unscored}"
 
 
-def outcome_line(rows: Iterable[EpisodeRow]) -> str:
-    """Counts per outcome and policy-independent totals, for the line below a table."""
-    rows = list(rows)
-    counts: dict[str, int] = {}
-    for row in rows:
-        counts[row.outcome] = counts.get(row.outcome, 0) + 1
+def outcome_line(rows: Sequence[EpisodeRow]) -> str:
+    """Counts per outcome over all policies."""
+    counts = Counter(row.outcome for row in rows)
     listed = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
-    return f"{len(rows)} episodes: {listed}; all policies {show_rate(success_rate(rows))}"
+    return f"{len(rows)} episodes: {listed}"

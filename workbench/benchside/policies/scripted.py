@@ -164,7 +164,9 @@ def read_cells(path: Path) -> tuple[str, ...]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the file of cells cannot be read: {error}", where=path) from error
+        raise InputError(
+            f"the file of cells cannot be read: {error}", where=path, fix="check the path"
+        ) from None
     cells = tuple(cell for cell in readers[path.suffix](text, path) if cell.strip())
     if not cells:
         raise InputError("the file holds no code cell", where=path, fix="add at least one cell")
