@@ -58,23 +58,52 @@ def restrict_self(rules: Iterable[tuple[str, str]]) -> None:
     Raises:
         OSError: the kernel refused; the process is then not confined.
     """
+    ruleset = make_ruleset(rules)
+    try:
+        restrict_self_to(ruleset)
+    finally:
+        os.close(ruleset)
+
+
+def make_ruleset(rules: Iterable[tuple[str, str]]) -> int:
+    """Return a descriptor of a set of rules, for many processes to confine themselves by.
+
+    A rule holds for the file or folder that its path names *now*. What is mounted there later is
+    another folder and not covered, whereas what is mounted on a folder below it is.
+
+    Raises:
+        OSError: the kernel has no Landlock or refused.
+    """
     version = abi()
     libc = ctypes.CDLL(None, use_errno=True)
-    handled = (1 << _FS_BY_ABI[min(version, max(_FS_BY_ABI))]) - 1
+    handled = (1 << _FS_BY_ABI[min(version, max(_FS_BY_ABI))]) - 1 if version else 0
     attr = _RulesetAttr(handled, _NET_TCP if version >= 4 else 0, _SCOPES if version >= 6 else 0)
     size = 8 if version < 4 else 16 if version < 6 else 24
-    ruleset = libc.syscall(_CREATE_RULESET, ctypes.byref(attr), ctypes.c_size_t(size), 0)
+    ruleset = int(libc.syscall(_CREATE_RULESET, ctypes.byref(attr), ctypes.c_size_t(size), 0))
     _check(ruleset, "landlock_create_ruleset")
     rights = {
         LIST: _READ_DIR,
         READ: (_EXECUTE | _READ_FILE | _READ_DIR) & handled,
         WRITE: handled,
     }
-    for path, right in rules:
-        _add_rule(libc, ruleset, path, rights[right])
+    try:
+        for path, right in rules:
+            _add_rule(libc, ruleset, path, rights[right])
+    except BaseException:
+        os.close(ruleset)
+        raise
+    return ruleset
+
+
+def restrict_self_to(ruleset: int) -> None:
+    """Confine this thread, and all that it will start, to the rules behind a descriptor.
+
+    Raises:
+        OSError: the kernel refused; the process is then not confined.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
     _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
     _check(libc.syscall(_RESTRICT_SELF, ruleset, 0), "landlock_restrict_self")
-    os.close(ruleset)
 
 
 def _add_rule(libc: ctypes.CDLL, ruleset: int, path: str, access: int) -> None:

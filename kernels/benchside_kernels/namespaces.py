@@ -1,0 +1,422 @@
+"""Isolation level `sandbox`: Linux namespaces around a zygote and, again, around each kernel.
+
+`enter_zygote`, once: new user (if not root), mount, pid, net, ipc and uts namespaces, and the small
+read-only file tree of `tree.py`. `enter_kernel`, in each forked child: own pid, mount and ipc
+namespace, a work folder in memory with a quota, own /proc, own uid (root) or user namespace (not
+root), resource limits, no capabilities, Landlock, seccomp.
+
+    host process ── outer (waits, dies with the host) ── zygote (pid 1 of its namespace)
+                                                           ├── kernel (pid 1 of its own)
+                                                           └── kernel (pid 1 of its own)
+
+Does *not* cover: memory that is not private to a process (memfd, shared anonymous mappings) and the
+sum over a kernel's processes, both left to a cgroup and to the OOM killer, which picks kernels
+first; CPU time; flaws of the Linux kernel. What the zygote holds in memory every kernel can read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import platform
+import resource
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+from benchside_kernels import landlock, linux, seccomp, tree
+from benchside_kernels.linux import SandboxError
+from benchside_kernels.tree import SHM, TMP, WORK
+
+SLOTS = 4096
+"""Kernels that may be alive at once in one zygote, each with its own uid where we are root."""
+
+_CAP_SETGID, _CAP_SETUID, _CAP_SETPCAP, _CAP_SYS_ADMIN = 6, 7, 8, 21
+_OOM_SCORE = 900
+_INODES_PER_MIB = 64
+_ALL_DESCRIPTORS = 1 << 20
+_ROOM = Path(__file__).resolve().parent
+_PROBE_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSpec:
+    """What the kernels of one zygote can see and use.
+
+    Args:
+        readable: host paths, bound read-only at the same place with all that is mounted below.
+            Paths that are absent are skipped.
+        rules: Landlock rules (path, right) for paths in the tree: what of `readable` may be read.
+        memory_mib: private memory that a kernel's process may allocate beyond the zygote's.
+        work_mib: quota of work, tmp and shm together.
+        max_processes: processes and threads of one kernel.
+        max_files: open files of one process.
+        first_uid: where we are root, the kernel in slot n runs as uid and gid `first_uid + n`.
+            Zygotes side by side need ranges apart: the system counts processes per uid.
+    """
+
+    readable: tuple[str, ...]
+    rules: tuple[tuple[str, str], ...]
+    memory_mib: int
+    work_mib: int = 512
+    max_processes: int = 128
+    max_files: int = 1024
+    first_uid: int = 200_000
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SandboxSpec:
+        """Build a spec from what `asdict` gave, also after a trip through JSON."""
+        known = {field.name for field in fields(cls)}
+        if unknown := set(values) - known:
+            raise ValueError(f"unknown fields of SandboxSpec: {sorted(unknown)}")
+        rules = tuple((path, right) for path, right in values["rules"])
+        return cls(**{**values, "readable": tuple(values["readable"]), "rules": rules})
+
+
+def enter_zygote(spec: SandboxSpec, keep: Sequence[int] = ()) -> ZygoteSandbox:
+    """Move this fresh, single-threaded process into a sandbox for zygotes.
+
+    The process forks: the caller goes on as pid 1 of a new pid namespace, while the process that
+    was started stays outside as a waiter that ends as the inner one does. If the waiter or its
+    parent dies, everything inside is killed. As pid 1 the caller inherits orphans and must reap
+    them. Its environment, standard streams and `keep` stay; its other descriptors are closed, its
+    folder becomes /, and of the file system it can write to /kernel/tmp only: set TMPDIR.
+
+    Args:
+        spec: what is visible inside.
+        keep: descriptors that stay open in the inner process; the outer one holds none.
+
+    Raises:
+        SandboxError: the system does not permit it; the message names the cure where one is known.
+    """
+    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL, "death signal")
+    rootless = not _owns_uids(spec)
+    os.umask(0o022)
+    try:
+        _leave_host_namespaces(rootless)
+        _fork_into_pid_namespace(keep)
+        links = tree.enter_tree(spec.readable, _accounts(spec, rootless))
+        if not rootless:
+            _check_other_users_can_read(spec)
+        return ZygoteSandbox(spec, rootless, links)
+    except OSError as error:
+        raise SandboxError(f"no sandbox: {error.strerror}{_cure(error, rootless)}") from error
+
+
+class ZygoteSandbox:
+    """The sandbox as seen from inside: what the zygote does around a fork, and the child after it.
+
+    In the zygote: `before_fork()`, fork, `after_fork()` in the parent only, also where the fork
+    failed. In the child, still single-threaded: `enter_kernel(slot)`; `descriptors` must be open
+    until then.
+    """
+
+    def __init__(self, spec: SandboxSpec, rootless: bool, links: Mapping[str, str]) -> None:
+        self.spec, self.rootless = spec, rootless
+        self._links = dict(links)
+        self._filter = seccomp.build_filter(platform.machine())
+        self._pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        own = [("/kernel", landlock.WRITE), ("/.live", landlock.READ), ("/etc", landlock.READ)]
+        own += [(device, landlock.WRITE) for device in tree.DEVICES]
+        self._ruleset = landlock.make_ruleset([*spec.rules, *own])
+        # before ABI 6 Landlock does not stop abstract sockets: each kernel gets its own network
+        self._own_network = landlock.abi() < 6
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Descriptors that `enter_kernel` needs and closes."""
+        return (self._pid_namespace, self._ruleset)
+
+    def before_fork(self) -> None:
+        """Give the next child a pid namespace of its own; it will be pid 1 in it.
+
+        As pid 1 it gets no signal from inside that it has no handler for, not even its own SIGTERM
+        or abort(); from outside SIGKILL always works, others only where it has a handler.
+        """
+        linux.unshare(linux.NEWPID, "a pid namespace for the kernel")
+
+    def after_fork(self) -> None:
+        """In the zygote: children forked from now on share its own pid namespace again."""
+        linux.join_namespace(self._pid_namespace, linux.NEWPID, "back to the zygote's pids")
+
+    def enter_kernel(self, slot: int) -> None:
+        """Confine this child for good; afterwards it stands in /kernel/work.
+
+        Args:
+            slot: from 0 to SLOTS - 1, unique among the living kernels of this zygote.
+
+        Raises:
+            SandboxError: a step failed. The child must tell its host and `os._exit`: it is
+                confined in part only.
+        """
+        if not 0 <= slot < SLOTS:
+            raise SandboxError(f"slot {slot} is not between 0 and {SLOTS - 1}")
+        for name, step in self.steps(slot):
+            try:
+                step()
+            except OSError as error:
+                raise SandboxError(f"kernel not confined: {name}: {error}") from error
+
+    def steps(self, slot: int) -> Iterator[tuple[str, Callable[[], None]]]:
+        """Yield the steps of `enter_kernel` with their names, in the order that they depend on.
+
+        Mounts need powers, so they come first; the limit on processes counts for the new user;
+        a change of user clears dumpable and the death signal; Landlock and seccomp end all this.
+        """
+        if self.rootless:
+            self._uid, self._gid = os.getuid(), os.getgid()
+        else:
+            self._uid = self._gid = self.spec.first_uid + slot
+        self._own_proc = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        yield "OOM score", lambda: self._write_own("oom_score_adj", str(_OOM_SCORE))
+        yield "namespaces", self._own_namespaces
+        yield "folders", self._mount_folders
+        yield "/proc", self._mount_proc
+        yield "limits", self._limit_resources
+        yield "user", self._become_user
+        yield "capabilities", linux.drop_capabilities
+        yield "settings", self._settle
+        yield "Landlock", lambda: landlock.restrict_self_to(self._ruleset)
+        yield "descriptors", self._close_descriptors
+        yield "seccomp", lambda: seccomp.install(self._filter)
+
+    def _own_namespaces(self) -> None:
+        flags = linux.NEWNS | linux.NEWIPC | (linux.NEWNET if self._own_network else 0)
+        linux.unshare(flags, "mount and ipc namespaces")
+
+    def _mount_folders(self) -> None:
+        """One tmpfs, so one quota, seen as three folders; its root ends up out of reach."""
+        quota = self.spec.work_mib
+        options = f"mode=755,size={quota}m,nr_inodes={_INODES_PER_MIB * quota}"
+        linux.mount("tmpfs", WORK, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, options)
+        parts = {folder: WORK + folder.removeprefix("/kernel") for folder in (TMP, SHM, WORK)}
+        for part in parts.values():
+            Path(part).mkdir(mode=0o700)
+            if not self.rootless:
+                os.chown(part, self._uid, self._gid)
+        tree.place_links(WORK, self._links)
+        for folder, part in parts.items():  # WORK comes last: it covers the root of the tmpfs
+            linux.mount(part, folder, None, linux.MS_BIND)
+        os.chdir(WORK)
+
+    def _mount_proc(self) -> None:
+        flags = linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
+        linux.mount("proc", tree.PROC, "proc", flags)
+
+    def _limit_resources(self) -> None:
+        data_pages = int(self._read_own("statm").split()[5])
+        data = data_pages * resource.getpagesize()
+        _limit(resource.RLIMIT_DATA, data + self.spec.memory_mib * 1024**2)
+        _limit(resource.RLIMIT_FSIZE, self.spec.work_mib * 1024**2)
+        _limit(resource.RLIMIT_NOFILE, self.spec.max_files)
+        _limit(resource.RLIMIT_CORE, 0)
+
+    def _become_user(self) -> None:
+        if self.rootless:
+            linux.unshare(linux.NEWUSER, "a user namespace for the kernel")  # counts its processes
+            self._write_own("setgroups", "deny")
+            self._write_own("uid_map", f"{self._uid} {self._uid} 1")
+            self._write_own("gid_map", f"{self._gid} {self._gid} 1")
+            linux.give_up_bounding_set()
+        else:
+            linux.give_up_bounding_set()  # while still root
+            os.setgroups([])
+            os.setresgid(self._gid, self._gid, self._gid)
+            os.setresuid(self._uid, self._uid, self._uid)
+        _limit(resource.RLIMIT_NPROC, self.spec.max_processes)
+
+    def _settle(self) -> None:
+        linux.prctl(linux.PR_SET_DUMPABLE, 1, "dumpable")  # else /proc/self belongs to root
+        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL, "death signal")
+        linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1, "no_new_privs")
+
+    def _close_descriptors(self) -> None:
+        for descriptor in (*self.descriptors, self._own_proc):
+            os.close(descriptor)
+
+    def _write_own(self, name: str, text: str) -> None:
+        """Write to a file of this process in the zygote's /proc, which is not read-only."""
+        descriptor = os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=self._own_proc)
+        try:
+            os.write(descriptor, text.encode())
+        finally:
+            os.close(descriptor)
+
+    def _read_own(self, name: str) -> bytes:
+        descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._own_proc)
+        try:
+            return os.read(descriptor, 4096)
+        finally:
+            os.close(descriptor)
+
+
+def probe() -> str | None:
+    """Enter the sandbox in a process of its own and look around (about 0.2 s).
+
+    Returns:
+        None where it works and confines; else one phrase: the reason and, where known, the cure.
+    """
+    if sys.platform != "linux":
+        return "namespaces exist on Linux only: run in a Linux machine or container"
+    if platform.machine() not in seccomp.MACHINES:
+        known = ", ".join(seccomp.MACHINES)
+        return f"no system call filter for this machine ({platform.machine()}; known: {known})"
+    if landlock.abi() < 1:
+        return "no Landlock, which hides answer keys: Linux 5.13 or later with lsm=...,landlock"
+    with tempfile.NamedTemporaryFile(prefix="bs-probe-") as marker:
+        os.fchmod(marker.fileno(), 0o644)
+        script = (
+            f"import sys; sys.path[:0] = [{str(_ROOM.parent)!r}]; "
+            f"from benchside_kernels import sandbox_probe; sandbox_probe.look({marker.name!r})"
+        )
+        try:
+            done = subprocess.run(
+                [sys.executable, "-I", "-S", "-c", script],
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PROBE_TIMEOUT_S,
+                check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return f"the sandbox did not answer within {_PROBE_TIMEOUT_S} s"
+    return _verdict(done)
+
+
+def _verdict(done: subprocess.CompletedProcess[str]) -> str | None:
+    lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
+    if done.returncode != 0 or not lines:
+        said = lines[-1] if lines else f"the sandbox's process ended with {done.returncode}"
+        return said.rpartition("SandboxError: ")[2].removeprefix("no sandbox: ")
+    holes = json.loads(lines[-1])
+    return "the sandbox does not confine: " + "; ".join(holes) if holes else None
+
+
+def _owns_uids(spec: SandboxSpec) -> bool:
+    """True where this process is root enough to give each kernel a uid of its own."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    powers = next(int(line.split()[1], 16) for line in status if line.startswith("CapEff"))
+    needed = (_CAP_SETGID, _CAP_SETUID, _CAP_SETPCAP, _CAP_SYS_ADMIN)
+    if os.geteuid() != 0 or not all(powers >> capability & 1 for capability in needed):
+        return False
+    maps = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    last = spec.first_uid + SLOTS
+    return any(int(at) <= spec.first_uid and last <= int(at) + int(n) for at, _, n in maps)
+
+
+def _accounts(spec: SandboxSpec, rootless: bool) -> list[tuple[int, int]]:
+    if rootless:
+        return [(os.getuid(), os.getgid())]
+    return [(uid, uid) for uid in range(spec.first_uid, spec.first_uid + SLOTS)]
+
+
+def _leave_host_namespaces(rootless: bool) -> None:
+    uid, gid = os.getuid(), os.getgid()
+    flags = linux.NEWNS | linux.NEWPID | linux.NEWNET | linux.NEWIPC | linux.NEWUTS
+    linux.unshare(flags | (linux.NEWUSER if rootless else 0), "namespaces")
+    if rootless:
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
+        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+    socket.sethostname("kernel")
+    with contextlib.suppress(OSError):  # hides the host's cgroup names, where there are cgroups
+        linux.unshare(linux.NEWCGROUP, "cgroup namespace")
+
+
+def _fork_into_pid_namespace(keep: Sequence[int]) -> None:
+    """Return in the inner process only; the outer one waits for it."""
+    alive, held = os.pipe2(os.O_CLOEXEC)
+    inner = os.fork()
+    if inner:
+        _wait_outside(inner, held)
+    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL, "death signal")
+    os.close(held)
+    poll = select.poll()
+    poll.register(alive, 0)
+    if poll.poll(0):  # the outer process is gone already: its signal will not come any more
+        os._exit(1)
+    _close_all_but({0, 1, 2, *keep})
+
+
+def _wait_outside(inner: int, held: int) -> NoReturn:
+    """The outer process: hold nothing open, end the way the inner process ends."""
+    try:
+        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL, "death signal")
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the zygote's host decides about Ctrl-C
+        _close_all_but({held})
+        _, status = os.waitpid(inner, 0)
+        code = os.waitstatus_to_exitcode(status)
+        if code < 0:
+            if -code != signal.SIGKILL:
+                signal.signal(-code, signal.SIG_DFL)
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            os.kill(os.getpid(), -code)
+        os._exit(code)
+    finally:
+        os._exit(1)  # never go on as a second caller
+
+
+def _close_all_but(kept: set[int]) -> None:
+    first = 0
+    for descriptor in (*sorted(kept), _ALL_DESCRIPTORS):
+        if first < descriptor:  # an empty range that begins at 0 would close everything
+            os.closerange(first, descriptor)
+        first = descriptor + 1
+
+
+def _check_other_users_can_read(spec: SandboxSpec) -> None:
+    """Kernels run as users who own nothing: say so now if they could not even enter a folder."""
+    os.setegid(spec.first_uid)
+    os.seteuid(spec.first_uid)
+    try:
+        shut = [
+            path
+            for path in spec.readable
+            if os.path.lexists(path) and not os.access(path, os.R_OK, effective_ids=True)
+        ]
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+    if shut:
+        raise SandboxError(
+            f"kernels have users of their own, who cannot read {shut[0]}: chmod -R a+rX {shut[0]}"
+        )
+
+
+def _cure(error: OSError, rootless: bool) -> str:
+    """Return a phrase that begins with ": " and says how to permit it; empty if unknown."""
+    if rootless and _setting("kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return ": sysctl kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile"
+    if rootless and _setting("kernel/unprivileged_userns_clone") == "0":
+        return ": sysctl kernel.unprivileged_userns_clone=1"
+    if rootless and _setting("user/max_user_namespaces") == "0":
+        return ": sysctl user.max_user_namespaces=10000"
+    if str(error.strerror).startswith("mount proc"):
+        return ": /proc is masked, as in a container: --security-opt systempaths=unconfined"
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return (
+            ": namespaces are forbidden; in a container: --privileged, or --security-opt "
+            "seccomp=unconfined --security-opt apparmor=unconfined"
+        )
+    return ": Linux 5.13 or later is needed" if error.errno == errno.ENOSYS else ""
+
+
+def _setting(name: str) -> str:
+    try:
+        return Path("/proc/sys", name).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _limit(which: int, value: int) -> None:
+    """Set soft and hard limit, but never above the hard limit that holds already."""
+    _, hard = resource.getrlimit(which)
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(which, (value, value))
