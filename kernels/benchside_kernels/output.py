@@ -60,6 +60,12 @@ class OutputCollector:
         else:
             self._add_rich(output)
 
+    def drop(self, chars: object) -> None:
+        """Count output that the kernel itself did not send."""
+        if isinstance(chars, int) and chars > 0:
+            self.dropped_chars += chars
+            self._dropped_before_tail += chars
+
     def outputs(self) -> tuple[Output, ...]:
         """Return what was kept; a stream message in the middle says how much was dropped."""
         kept = [dict(output) for output in self._head]

@@ -28,17 +28,18 @@ class ProcessExit:
 
     Args:
         code: exit code, negative for a signal; None where the keeper itself was lost.
-        leftover: processes that the kernel had left behind and the keeper killed.
+        leftover: processes that the kernel had left behind and that were killed; None where they
+            are not counted.
     """
 
     code: int | None
     cpu_s: float | None = None
     peak_mib: float | None = None
-    leftover: int = 0
+    leftover: int | None = None
 
     def __str__(self) -> str:
         if self.code is None:
-            return "its keeper process was lost"
+            return "the loss of the process that owned it"
         if self.code >= 0:
             return f"exit code {self.code}"
         name = signal.Signals(-self.code).name

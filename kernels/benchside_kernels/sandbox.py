@@ -1,6 +1,5 @@
 """Isolation of a kernel: which level this machine can give, what it covers and what it does not.
 
-    none      a process of the same user, nothing confined
     process   own session and process tree, scrubbed environment, resource limits, no capabilities;
               with Landlock also: files outside an allow-list, TCP, foreign processes and signals
 
@@ -19,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchside_kernels import landlock
+from benchside_kernels import landlock, namespaces
 
-Level = Literal["none", "process"]
+Level = Literal["process", "sandbox"]
 
 _READABLE = (
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/proc",
@@ -77,6 +76,25 @@ def detect() -> Isolation:
         "shared memory of other kernels (/dev/shm)",
     ]
     return Isolation("process", version, tuple(gaps))
+
+
+@functools.cache
+def sandbox_problem() -> str | None:
+    """Why there is no sandbox on this machine, with the cure; None where there is one."""
+    return namespaces.probe()
+
+
+def detect_sandbox() -> Isolation:
+    """Return what the `sandbox` level covers here; only where `sandbox_problem` is None."""
+    gaps = ("memory shared between processes and the sum over processes", "CPU time")
+    return Isolation("sandbox", landlock.abi(), gaps)
+
+
+def python_folders() -> list[Path]:
+    """What a kernel reads to run at all: the system's libraries, Python, and this package."""
+    roots = [Path(name) for name in ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")]
+    roots += [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parent]
+    return list(dict.fromkeys(root.resolve() for root in roots if root.exists()))
 
 
 def file_rules(

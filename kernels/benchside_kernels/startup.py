@@ -21,7 +21,7 @@ from IPython.display import display
 from platformdirs import user_cache_path
 
 from benchside_kernels.errors import ImageError
-from benchside_kernels.image import KernelImage, images_folder, load_image
+from benchside_kernels.image import KernelImage, font_cache, images_folder, load_image
 from benchside_kernels.submission import MAX_SUBMISSION_CHARS, MIME, encode
 
 HOME_VARIABLE = "BENCHSIDE_HOME"
@@ -47,15 +47,30 @@ def setup(image: str | None = None, *, files: Sequence[str] = (), seed: int = 0)
     shell = get_ipython()
     if shell is None:
         raise ImageError("setup() belongs in a Jupyter kernel; there is none here")
+    fill(shell.user_ns, image, files=files, seed=seed)
+
+
+def fill(
+    namespace: dict[str, object],
+    image: str | None,
+    *,
+    files: Sequence[str] = (),
+    seed: int = 0,
+    preloaded: bool = False,
+) -> None:
+    """Do what `setup` does, in a given namespace; `preloaded` if it has the variables already."""
     if image is not None:
-        _load(load_image(image, images_folder(home_folder())), files, shell.user_ns)
-    shell.user_ns["submit"] = _Submit()
+        found = load_image(image, images_folder(home_folder()))
+        if not preloaded:
+            _load(found, namespace)
+        _open(found, files, namespace)
+    namespace["submit"] = _Submit()
     random.seed(seed)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(seed % 2**32)
 
 
-def _load(image: KernelImage, files: Sequence[str], namespace: dict[str, object]) -> None:
+def _load(image: KernelImage, namespace: dict[str, object]) -> None:
     for line in image.imports:
         exec(line, namespace)
     here = ".".join(map(str, sys.version_info[:2]))
@@ -63,9 +78,13 @@ def _load(image: KernelImage, files: Sequence[str], namespace: dict[str, object]
         warnings.warn(
             f"image {image.ref} was made on Python {image.versions['python']}, "
             f"this is {here}: results may differ",
-            stacklevel=2,
+            stacklevel=3,
         )
     namespace.update(image.load_variables())
+
+
+def _open(image: KernelImage, files: Sequence[str], namespace: dict[str, object]) -> None:
+    """What a fork must not share: the database connection, and files of its own."""
     if image.has_database:
         uri = (image.folder / "database.sqlite").as_uri()
         # immutable: no locks and no journal, since nobody may write there
@@ -76,6 +95,15 @@ def _load(image: KernelImage, files: Sequence[str], namespace: dict[str, object]
         target = Path(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(image.folder / "files" / name, target)
+
+
+def take_font_list(home: Path) -> None:
+    """Copy matplotlib's font list to where this process looks for it, unless it has read it."""
+    target = Path(os.environ["MPLCONFIGDIR"])
+    if "matplotlib.font_manager" not in sys.modules:
+        target.mkdir(parents=True, exist_ok=True)
+        for path in font_cache(home).glob("fontlist-*.json"):
+            shutil.copyfile(path, target / path.name)
 
 
 class _Submit:

@@ -20,6 +20,9 @@ from benchside.provenance import provenance
 from benchside.rollout import Assignment, run_episode
 from benchside.task import Limits, TaskSpec
 from benchside.transcript import to_notebook
+from benchside_kernels.stock import StockKernels
+
+MAKER = StockKernels()
 
 
 @dataclasses.dataclass
@@ -49,7 +52,9 @@ async def attempt(suite: Suite, policy, **limits) -> Episode:
     task = suite.tasks[0]
     limited = task.model_copy(update={"limits": Limits(**limits)})
     assignment = Assignment(suite, limited, policy, 0, 7)
-    return await run_episode(assignment, provenance(7), hidden=hidden_paths(suite.home))
+    return await run_episode(
+        assignment, provenance(7, MAKER.isolation), maker=MAKER, hidden=hidden_paths(suite.home)
+    )
 
 
 def answer_of(suite: Suite, task: TaskSpec):
@@ -140,7 +145,7 @@ async def test_a_dead_kernel_is_replaced_and_the_policy_is_told(suite: Suite) ->
 async def test_a_crashing_grader_is_no_reward(suite: Suite, home: Path) -> None:
     stranger = suite.tasks[0].model_copy(update={"task_id": "no-key-for-this"})
     assignment = Assignment(suite, stranger, Played([submit_action(1)]), 0, 7)
-    episode = await run_episode(assignment, provenance(7))
+    episode = await run_episode(assignment, provenance(7, MAKER.isolation), maker=MAKER)
     assert episode.outcome == "grader_error"
     assert episode.grade is None
     assert episode.failure is not None

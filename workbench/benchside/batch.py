@@ -15,6 +15,7 @@ from benchside.policy import Policy
 from benchside.rollout import Assignment, run_episode
 from benchside.store import EpisodeRow, RunFolder
 from benchside.task import Split, TaskSpec, content_hash
+from benchside_kernels.backend import KernelMaker
 
 ATTEMPTS = 2  # an episode that infrastructure spoiled is run once more
 
@@ -61,6 +62,7 @@ async def run_batch(
     folder: RunFolder,
     provenance: Provenance,
     *,
+    maker: KernelMaker,
     parallel: int,
     on_episode: Callable[[EpisodeRow], None] = lambda _: None,
 ) -> None:
@@ -73,7 +75,7 @@ async def run_batch(
 
     async def work() -> None:
         for assignment in queue:
-            episode = await _run(assignment, folder, provenance)
+            episode = await _run(assignment, folder, provenance, maker)
             on_episode(await asyncio.to_thread(folder.finish, episode))
 
     try:
@@ -91,13 +93,16 @@ def unfinished(assignments: Sequence[Assignment], folder: RunFolder) -> list[Ass
     return [assignment for assignment in assignments if assignment.episode_id not in scored]
 
 
-async def _run(assignment: Assignment, folder: RunFolder, provenance: Provenance) -> Episode:
+async def _run(
+    assignment: Assignment, folder: RunFolder, provenance: Provenance, maker: KernelMaker
+) -> Episode:
     provenance = provenance.model_copy(update={"suite_build": assignment.suite.record.build})
     for attempt in range(1, ATTEMPTS + 1):
         folder.drop_turns(assignment.episode_id)
         episode = await run_episode(
             assignment,
             provenance,
+            maker=maker,
             hidden=hidden_paths(assignment.suite.home),
             on_turn=lambda turn: folder.append_turn(assignment.episode_id, turn),
         )

@@ -29,6 +29,7 @@ from benchside.tables import outcome_line, result_table
 from benchside.task import Split
 from benchside.transcript import read_transcript
 from benchside_kernels.errors import KernelError
+from benchside_kernels.sandbox import Level
 from benchside_kernels.startup import home_folder
 
 app = typer.Typer(
@@ -125,7 +126,9 @@ def tasks(
         print(json.dumps([task.model_dump(mode="json") for task in found], indent=1))
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("task", "split", "category"):
+    longest = max((len(task.task_id) for task in found), default=0)
+    table.add_column("task", no_wrap=True, min_width=longest)  # to be copied whole
+    for column in ("split", "category"):
         table.add_column(column, overflow="fold")
     table.add_column("prompt", no_wrap=True, max_width=60)
     for task in found:
@@ -173,6 +176,9 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Run folder.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
     seed: int = 0,
+    isolation: Annotated[
+        Level | None, typer.Option(help="Default: the strongest that this machine gives.")
+    ] = None,
     base_url: Annotated[
         str | None, typer.Option(help="openai: server, such as http://localhost:8000/v1")
     ] = None,
@@ -185,7 +191,7 @@ def run(
     request = RunRequest(
         suites=tuple(suites), policies=tuple(dict.fromkeys(policy)), limit=limit, split=split,
         samples=samples, parallel=parallel or os.cpu_count() or 1, out=out, resume=resume,
-        seed=seed,
+        seed=seed, isolation=isolation,
         options=PolicyOptions(
             base_url=base_url, temperature=temperature, max_tokens=max_tokens,
             requests_per_minute=requests_per_minute,

@@ -25,7 +25,14 @@ from benchside.policies import PolicyOptions, ShippedPolicy, make_policy
 from benchside.provenance import provenance
 from benchside.store import EpisodeRow, RunConfig, RunFolder, SuiteUse
 from benchside.task import Split, TaskSpec
-from benchside_kernels.sandbox import detect
+from benchside_kernels.backend import KernelMaker
+from benchside_kernels.makers import open_kernels
+from benchside_kernels.sandbox import Isolation, Level, sandbox_problem
+
+WARM_MODULES = (
+    "matplotlib.pyplot", "matplotlib_inline.backend_inline", "scipy.stats", "statsmodels.api",
+    "statsmodels.formula.api", "lifelines", "sklearn.linear_model", "sklearn.metrics",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,7 @@ class RunRequest:
 
     Args:
         limit: tasks per suite; samples: attempts per task; parallel: episodes at a time.
+        isolation: level of the kernels; None for the strongest that this machine gives.
         out: run folder; None for a new one below `runs/` that is named after suites and time.
     """
 
@@ -46,6 +54,7 @@ class RunRequest:
     out: Path | None
     resume: bool
     seed: int
+    isolation: Level | None
     options: PolicyOptions
 
 
@@ -56,9 +65,10 @@ async def run_suites(request: RunRequest, home: Path, console: Console) -> RunFo
     suites = [open_suite(name, home, console.print) for name in dict.fromkeys(request.suites)]
     chosen = [(suite, select(suite, request.split, request.limit)) for suite in suites]
     _check_chosen(chosen, request.split)
-    warn_of_gaps(console)
     folder = RunFolder(request.out or _new_folder(request.suites))
     async with AsyncExitStack() as stack:
+        maker = await stack.enter_async_context(open_kernels(request.isolation, WARM_MODULES))
+        _say_isolation(maker.isolation, console)
         by_name = {suite.name: suite for suite in suites}
         policies = [
             await stack.enter_async_context(
@@ -69,7 +79,7 @@ async def run_suites(request: RunRequest, home: Path, console: Console) -> RunFo
         for policy in policies:
             await policy.check()
         with folder.lock():
-            await _run(request, folder, chosen, policies, console)
+            await _run(request, folder, chosen, policies, maker, console)
     return folder
 
 
@@ -78,9 +88,10 @@ async def _run(
     folder: RunFolder,
     chosen: list[tuple[Suite, list[TaskSpec]]],
     policies: list[ShippedPolicy],
+    maker: KernelMaker,
     console: Console,
 ) -> None:
-    origin = provenance(request.seed)
+    origin = provenance(request.seed, maker.isolation)
     uses = [
         SuiteUse(
             name=suite.name, version=suite.manifest.version, build=suite.record.build,
@@ -109,7 +120,9 @@ async def _run(
             listed = "  ".join(f"{name} {count}" for name, count in sorted(counts.items()))
             progress.update(bar, advance=1, counts=listed)
 
-        await run_batch(owed, folder, origin, parallel=request.parallel, on_episode=advance)
+        await run_batch(
+            owed, folder, origin, maker=maker, parallel=request.parallel, on_episode=advance
+        )
 
 
 def _progress(console: Console) -> Progress:
@@ -120,10 +133,11 @@ def _progress(console: Console) -> Progress:
     )  # fmt: skip
 
 
-def warn_of_gaps(console: Console) -> None:
-    """Say at start what the kernels of this machine are not kept from."""
-    isolation = detect()
+def _say_isolation(isolation: Isolation, console: Console) -> None:
+    """Say at start what this run's kernels are not kept from, and why there is no more."""
     console.print(f"isolation: {isolation.level}; not covered: {'; '.join(isolation.gaps)}")
+    if isolation.level != "sandbox" and (problem := sandbox_problem()):
+        console.print(f"no sandbox here: {problem}")
     if not isolation.hides_files:
         console.print("[bold]kernels here can read answer keys: do not trust these scores[/bold]")
 

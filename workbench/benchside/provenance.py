@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchside.episode import Provenance
-from benchside_kernels.sandbox import Isolation, detect
+from benchside_kernels.sandbox import Isolation
 
 PACKAGES = (
     "benchside", "ipykernel", "ipython", "jupyter-client", "lifelines", "numpy", "pandas",
@@ -17,12 +17,12 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def provenance(seed: int) -> Provenance:
+def provenance(seed: int, isolation: Isolation) -> Provenance:
     """Return what holds for all episodes of a run; suite and image are filled in for each."""
     return Provenance(
         suite_build="",
         image="",
-        isolation=describe(detect()),
+        isolation=describe(isolation),
         seed=seed,
         versions=_versions(),
         git_commit=_git_commit(),

@@ -30,6 +30,7 @@ from benchside.library import Suite
 from benchside.policy import Action, Conversation, Message, Policy, Turn
 from benchside.protocol import observation_messages, observation_text, opening_messages
 from benchside.task import TaskSpec
+from benchside_kernels.backend import KernelMaker
 from benchside_kernels.cell import CellResult
 from benchside_kernels.errors import KernelError
 from benchside_kernels.session import KernelSession, KernelUsage
@@ -77,6 +78,7 @@ async def run_episode(
     assignment: Assignment,
     provenance: Provenance,
     *,
+    maker: KernelMaker,
     hidden: tuple[Path, ...] = (),
     on_turn: Callable[[Turn], None] = lambda _: None,
 ) -> Episode:
@@ -84,6 +86,7 @@ async def run_episode(
 
     Args:
         provenance: as of the run; image and seed are filled in here.
+        maker: starts the kernel.
         hidden: paths that the kernel must not read.
         on_turn: called with each turn as soon as it is complete.
     """
@@ -93,6 +96,7 @@ async def run_episode(
     session = KernelSession(
         image, files=task.files, hidden=hidden, seed=assignment.seed,
         memory_mib=task.limits.memory_mib, max_output_chars=task.limits.max_output_chars,
+        maker=maker,
     )  # fmt: skip
     progress.setup_source = session.setup_source
     try:

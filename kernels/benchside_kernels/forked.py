@@ -1,0 +1,475 @@
+"""Kernels forked from warm zygotes: the host's side.
+
+A zygote serves all images with the same hidden files; small images are loaded by the kernel itself
+(a millisecond), large ones by a zygote of their own. Each kernel is reached by a stream socket for
+frames, a pipe for what C code and subprocesses print, and a pidfd for signals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections import OrderedDict
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from benchside_kernels import namespaces, sandbox, tree
+from benchside_kernels.backend import KernelRequest, first
+from benchside_kernels.errors import KernelStartError
+from benchside_kernels.frames import HEADER, MAX_FRAME_BYTES, pack
+from benchside_kernels.image import KernelImage, font_cache, images_folder
+from benchside_kernels.output import OutputCollector
+from benchside_kernels.process import ProcessExit
+from benchside_kernels.startup import HOME_VARIABLE
+from benchside_kernels.wire import RunningCell
+from benchside_kernels.zygote import ForkRequest, ZygoteSpec
+
+LARGE_IMAGE_BYTES = 8 * 1024**2
+MAX_ZYGOTES = 6
+ZYGOTE_TIMEOUT_S = 120.0
+FORK_TIMEOUT_S = 30.0
+KILL_TIMEOUT_S = 10.0
+PIPE_CHUNK = 1 << 16
+
+_ROOT = str(Path(__file__).resolve().parent.parent)
+_ZYGOTE = (
+    f"import sys; sys.path[:0] = [{_ROOT!r}]; "
+    "from benchside_kernels import zygote; zygote.main(int(sys.argv[1]))"
+)
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class ForkedKernel:
+    """One forked kernel: frames in and out, its output pipe, its process by pidfd."""
+
+    def __init__(self, connection: socket.socket, output_fd: int, max_chars: int) -> None:
+        loop = asyncio.get_running_loop()
+        self.exited: asyncio.Future[ProcessExit] = loop.create_future()
+        self.ready: asyncio.Future[None] = loop.create_future()
+        self._connection, self._output_fd = connection, output_fd
+        self._max_chars = max_chars
+        self._cell: RunningCell | None = None
+        self._numbers = itertools.count(1)
+        self._number = 0
+        self._buffer = bytearray()
+        self._unsent = bytearray()
+        self._init_pidfd: int | None = None
+        self._pidfd: int | None = None
+        self._pid: int | None = None
+        connection.setblocking(False)
+        os.set_blocking(output_fd, False)
+        loop.add_reader(connection, self._read_frames)
+        loop.add_reader(output_fd, self._read_output)
+
+    def adopt(self, pidfd: int) -> None:
+        """Take the pidfd of the kernel's init from the zygote: with it dies all the rest."""
+        self._init_pidfd = pidfd
+
+    def execute(self, source: str, collector: OutputCollector) -> RunningCell:
+        """Send one cell."""
+        self._number = next(self._numbers)
+        self._cell = RunningCell(str(self._number), collector)
+        self._send(pack({"cell": self._number, "source": source}))
+        return self._cell
+
+    def finish(self, cell: RunningCell) -> None:
+        """Forget a cell; what still comes for it is dropped."""
+        if self._cell is cell:
+            self._cell = None
+
+    def interrupt(self) -> None:
+        """Send SIGINT."""
+        self._signal(self._pidfd, signal.SIGINT)
+
+    async def kill(self) -> ProcessExit:
+        """Kill the kernel; its pid namespace takes all its descendants with it."""
+        self._signal(self._init_pidfd, signal.SIGKILL)
+        return await asyncio.wait_for(asyncio.shield(self.exited), KILL_TIMEOUT_S)
+
+    async def release(self) -> None:
+        """Close socket, pipe and pidfd."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._connection)
+        loop.remove_writer(self._connection)
+        loop.remove_reader(self._output_fd)
+        self._connection.close()
+        os.close(self._output_fd)
+        for pidfd in (self._init_pidfd, self._pidfd):
+            if pidfd is not None:
+                os.close(pidfd)
+
+    def cpu_s(self) -> float | None:
+        """CPU time used so far, with reaped children; None where /proc does not tell."""
+        try:
+            fields = Path(f"/proc/{self._pid}/stat").read_bytes().rpartition(b")")[2].split()
+        except OSError:
+            return None
+        return sum(int(field) for field in fields[11:15]) / _TICKS
+
+    def peak_mib(self) -> float | None:
+        """Peak resident memory so far; None where /proc does not tell."""
+        try:
+            status = Path(f"/proc/{self._pid}/status").read_text()
+        except OSError:
+            return None
+        peaks = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
+        return int(peaks[0]) / 1024 if peaks else None
+
+    def _signal(self, pidfd: int | None, number: signal.Signals) -> None:
+        if pidfd is not None and not self.exited.done():
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, number)
+
+    def _send(self, data: bytes) -> None:
+        """Send now what the socket takes, the rest when it is writable again."""
+        self._unsent += data
+        self._write()
+
+    def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            sent = self._connection.send(self._unsent)
+        except BlockingIOError:
+            sent = 0
+        except OSError:  # the kernel is gone; its exit is reported by the zygote
+            self._unsent.clear()
+            sent = 0
+        del self._unsent[:sent]
+        if self._unsent:
+            loop.add_writer(self._connection, self._write)
+        else:
+            loop.remove_writer(self._connection)
+
+    def _read_frames(self) -> None:
+        try:
+            data = self._receive()
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            asyncio.get_running_loop().remove_reader(self._connection)
+            if not self.ready.done():
+                self.ready.set_exception(KernelStartError("the kernel ended at its start"))
+            return
+        self._buffer += data
+        while len(self._buffer) >= HEADER.size:
+            (size,) = HEADER.unpack_from(self._buffer)
+            if size > MAX_FRAME_BYTES:  # not what our shell sends: an agent wrote to the socket
+                self._signal(self._init_pidfd, signal.SIGKILL)
+                self._buffer.clear()
+                return
+            if len(self._buffer) < HEADER.size + size:
+                return
+            body = bytes(self._buffer[HEADER.size : HEADER.size + size])
+            del self._buffer[: HEADER.size + size]
+            self._take(body)
+
+    def _receive(self) -> bytes:
+        """Receive bytes, and with the first of them the kernel's own pidfd."""
+        if self._pidfd is not None:
+            return self._connection.recv(1 << 18)
+        data, fds, _, _ = socket.recv_fds(self._connection, 1 << 18, 1)
+        if fds:
+            self._pidfd = fds[0]
+            fields = Path(f"/proc/self/fdinfo/{self._pidfd}").read_text().splitlines()
+            self._pid = next(int(line.split()[1]) for line in fields if line.startswith("Pid:"))
+        return data
+
+    def _take(self, body: bytes) -> None:
+        """Route one frame; what is no frame of ours is dropped."""
+        try:
+            message = json.loads(body)
+            number, kind, content = message["cell"], message["kind"], message["content"]
+        except (ValueError, KeyError, TypeError):
+            return
+        if not isinstance(content, dict):
+            return
+        if number == 0 and not self.ready.done():
+            if kind == "ready":
+                self.ready.set_result(None)
+            elif kind == "failed":
+                reason = str(content.get("reason", "")).strip()
+                self.ready.set_exception(KernelStartError(f"the kernel's set-up failed: {reason}"))
+            return
+        cell = self._cell
+        if cell is None or number != self._number:
+            return
+        cell.last_message = time.monotonic()
+        if kind == "done":
+            self._read_output()
+            cell.failed, cell.exiting = bool(content.get("failed")), bool(content.get("exiting"))
+            cell.replied = cell.idle = True
+            cell.settle()
+        elif kind == "dropped":
+            cell.collector.drop(content.get("chars"))
+        else:
+            cell.collector.add(str(kind), content)
+
+    def _read_output(self) -> None:
+        """Take what came through the pipe; at most a few chunks, so that a flood starves nobody."""
+        for _ in range(16):
+            try:
+                data = os.read(self._output_fd, PIPE_CHUNK)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                asyncio.get_running_loop().remove_reader(self._output_fd)
+                return
+            if self._cell is not None:
+                text = data.decode(errors="replace")
+                self._cell.collector.add("stream", {"name": "stdout", "text": text})
+                self._cell.last_message = time.monotonic()
+
+
+@dataclass(slots=True)
+class _Zygote:
+    """One zygote process and its kernels that are alive."""
+
+    process: asyncio.subprocess.Process
+    control: socket.socket
+    preloaded: bool
+    kernels: dict[int, ForkedKernel] = field(default_factory=dict)
+    numbers: Any = field(default_factory=lambda: itertools.count(1))
+    answers: dict[int, asyncio.Future[None]] = field(default_factory=dict)
+    ready: asyncio.Future[None] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+    gone: bool = False
+
+    def read(self) -> None:
+        """Take one packet of the zygote: ready, forked, refused, exited; or its end."""
+        try:
+            packet, fds, _, _ = socket.recv_fds(self.control, 1 << 16, 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            packet, fds = b"", []
+        if not packet:
+            self._end()
+            return
+        message = json.loads(packet)
+        if "ready" in message:
+            self.ready.set_result(None)
+        elif "failed" in message:
+            self.ready.set_exception(KernelStartError(message["failed"]))
+        elif "forked" in message:
+            self.kernels[message["forked"]].adopt(fds[0])
+            self.answers.pop(message["forked"]).set_result(None)
+        elif "refused" in message:
+            error = KernelStartError(f"the zygote refused to fork: {message['refused']}")
+            for answer in self.answers.values():
+                answer.set_exception(error)
+            self.answers.clear()
+        elif "exited" in message:
+            kernel = self.kernels.pop(message.pop("exited"), None)
+            if kernel is not None and not kernel.exited.done():
+                kernel.exited.set_result(ProcessExit(**message))
+
+    def _end(self) -> None:
+        """The zygote is gone, and with it all its kernels."""
+        self.gone = True
+        asyncio.get_running_loop().remove_reader(self.control)
+        error = KernelStartError("the zygote ended")
+        for waiting in (self.ready, *self.answers.values()):
+            if not waiting.done():
+                waiting.set_exception(error)
+        for kernel in self.kernels.values():
+            if not kernel.exited.done():
+                kernel.exited.set_result(ProcessExit(None))
+        self.kernels.clear()
+
+    async def fork(self, request: ForkRequest, kernel: ForkedKernel, fds: list[int]) -> None:
+        """Ask for one kernel and wait until its process is there."""
+        number = request["number"]
+        self.kernels[number] = kernel
+        answer = self.answers[number] = asyncio.get_running_loop().create_future()
+        socket.send_fds(self.control, [json.dumps({"fork": request}).encode()], fds)
+        await asyncio.wait_for(answer, FORK_TIMEOUT_S)
+
+    async def close(self) -> None:
+        """End the zygote and all its kernels."""
+        if not self.gone:
+            asyncio.get_running_loop().remove_reader(self.control)
+        self.control.close()
+        try:
+            await asyncio.wait_for(self.process.wait(), 2.0)
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+        self._end_kernels()
+
+    def _end_kernels(self) -> None:
+        for kernel in self.kernels.values():
+            if not kernel.exited.done():
+                kernel.exited.set_result(ProcessExit(None))
+        self.kernels.clear()
+
+
+class ForkedKernels:
+    """Makes sandboxed kernels by forking; `async with` owns the zygotes.
+
+    Args:
+        modules: imported by zygotes before they fork, where installed, so that cells need not.
+    """
+
+    keeps_files = False
+
+    def __init__(self, modules: tuple[str, ...] = ()) -> None:
+        self.isolation = sandbox.detect_sandbox()
+        self._modules = modules
+        self._zygotes: OrderedDict[tuple[object, ...], asyncio.Task[_Zygote]] = OrderedDict()
+        self._scratch = tempfile.TemporaryDirectory(prefix="bs-zygote-")
+
+    async def __aenter__(self) -> Self:
+        """Zygotes start when first needed."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for starting in self._zygotes.values():
+            with contextlib.suppress(KernelStartError):
+                await (await starting).close()
+        self._zygotes.clear()
+        self._scratch.cleanup()
+
+    async def start(self, request: KernelRequest, folder: Path) -> ForkedKernel:
+        """Fork one kernel; `folder` is not used, its files live in the sandbox."""
+        zygote = await self._zygote(request)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        output_fd, kernel_output_fd = os.pipe()
+        kernel = ForkedKernel(ours, output_fd, request.max_output_chars)
+        number = next(zygote.numbers)
+        image = request.image
+        fork = ForkRequest(
+            number=number, image=None if image is None else image.ref,
+            preloaded=zygote.preloaded, files=list(request.files), seed=request.seed,
+            max_chars=request.max_output_chars, rules=_own_rules(image),
+        )  # fmt: skip
+        try:
+            await zygote.fork(fork, kernel, [theirs.fileno(), kernel_output_fd])
+            theirs.close()
+            os.close(kernel_output_fd)
+            if not await first(kernel.ready, timeout_s=FORK_TIMEOUT_S):
+                raise KernelStartError(f"the kernel was not ready within {FORK_TIMEOUT_S:.0f} s")
+            kernel.ready.result()
+        except BaseException:
+            with contextlib.suppress(TimeoutError):
+                await kernel.kill()
+            await kernel.release()
+            raise
+        return kernel
+
+    async def _zygote(self, request: KernelRequest) -> _Zygote:
+        """The zygote for a request; a new one where there is none, the least used retired."""
+        image = request.image
+        large = image is not None and _size(image) > LARGE_IMAGE_BYTES
+        home = None if image is None else image.folder.parent.parent
+        patterns = () if image is None else image.hidden
+        own = image.ref if image is not None and large else None
+        key = (home, patterns, request.hidden, request.memory_mib, own)
+        known = self._zygotes.get(key)
+        if known is not None and known.done() and (known.exception() or known.result().gone):
+            del self._zygotes[key]
+            known = None
+        if known is None:
+            known = asyncio.create_task(self._start_zygote(request, home, preload=large))
+            self._zygotes[key] = known
+            await self._retire()
+        self._zygotes.move_to_end(key)
+        return await asyncio.shield(known)
+
+    async def _retire(self) -> None:
+        idle = [
+            key for key, task in self._zygotes.items()
+            if task.done() and not task.exception() and not task.result().kernels
+        ]  # fmt: skip
+        for key in idle[: max(len(self._zygotes) - MAX_ZYGOTES, 0)]:
+            await self._zygotes.pop(key).result().close()
+
+    async def _start_zygote(
+        self, request: KernelRequest, home: Path | None, *, preload: bool
+    ) -> _Zygote:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        extra = {
+            "JE_ARROW_MALLOC_CONF": "background_thread:false",  # else importing pyarrow starts one
+            "MPLCONFIGDIR": f"{tree.TMP}/matplotlib",
+        }
+        if home is not None:
+            extra |= {HOME_VARIABLE: str(home)}
+        environment = sandbox.scrubbed_environment(Path(tree.WORK), Path(tree.TMP), extra)
+        log = await asyncio.to_thread(self._log)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _ZYGOTE, str(theirs.fileno()),
+            stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+            env=environment, cwd="/", pass_fds=(theirs.fileno(),), start_new_session=True,
+        )  # fmt: skip
+        os.close(log)
+        theirs.close()
+        ours.setblocking(False)
+        zygote = _Zygote(process, ours, preload)
+        asyncio.get_running_loop().add_reader(ours, zygote.read)
+        spec = _zygote_spec(request, home, self._modules, preload=preload)
+        ours.send(json.dumps(spec).encode())
+        try:
+            await asyncio.wait_for(asyncio.shield(zygote.ready), ZYGOTE_TIMEOUT_S)
+        except (KernelStartError, TimeoutError) as error:
+            await zygote.close()
+            said = (Path(self._scratch.name) / "zygote.log").read_text(errors="replace").strip()
+            raise KernelStartError(f"no zygote: {error}; it said:\n{said[-2000:]}") from None
+        return zygote
+
+    def _log(self) -> int:
+        path = Path(self._scratch.name) / "zygote.log"
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+
+
+def _zygote_spec(
+    request: KernelRequest, home: Path | None, modules: tuple[str, ...], *, preload: bool
+) -> ZygoteSpec:
+    image = request.image
+    folders = [] if home is None else [images_folder(home), font_cache(home)]
+    hidden = [*request.hidden, *(sandbox.packaged_files(image.hidden) if image else ())]
+    rules = sandbox.file_rules(readable=folders, writable=[], hidden=hidden) or []
+    confined = namespaces.SandboxSpec(
+        readable=tuple(map(str, [*sandbox.python_folders(), *folders])),
+        rules=tuple(rules),
+        memory_mib=request.memory_mib,
+    )
+    return ZygoteSpec(
+        modules=list(modules),
+        imports=list(image.imports) if image else [],
+        image=image.ref if image and preload else None,
+        home=str(home or ""),
+        sandbox=asdict(confined),
+    )
+
+
+def _own_rules(image: KernelImage | None) -> list[tuple[str, str]]:
+    """A second layer of rules, by which a kernel reads its own image only."""
+    if image is None:
+        return []
+    home = image.folder.parent.parent
+    open_folders = [*sandbox.python_folders(), Path("/proc"), Path("/etc"), font_cache(home)]
+    readable = [(str(path), "read") for path in (*open_folders, image.folder)]
+    return [*readable, ("/kernel", "write"), ("/dev", "write")]
+
+
+def _size(image: KernelImage) -> int:
+    return sum((image.folder / f"variables.{part}").stat().st_size for part in ("pkl", "buf"))

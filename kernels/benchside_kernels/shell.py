@@ -1,0 +1,298 @@
+"""The shell of a forked kernel: IPython as ipykernel sets it up, over frames instead of ZMQ.
+
+`build_shell` runs once in the zygote and holds no socket, thread or loop; `serve` runs in each
+forked kernel. Output is sent as it is made, up to the cell's budget; beyond it only the tail is
+kept here and sent at the end, so that a flood costs neither side memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+from ipykernel.compiler import XCachingCompiler
+from ipykernel.jsonutil import json_clean
+from ipykernel.zmqshell import ZMQInteractiveShell
+from IPython.core.error import StdinNotImplementedError, UsageError
+from IPython.core.profiledir import ProfileDir
+from jupyter_client.session import Session
+from traitlets.config import Config
+
+from benchside_kernels.frames import pack, receive
+
+FLUSH_CHARS = 8_192
+FLUSH_S = 0.05
+WARM_CELLS = ("1 + 1", "1 / 0", "w_ = [1, 2]; w_", "del w_")
+
+
+class _NoSession(Session):
+    """Takes the place of a kernel's session until the fork; sends nothing."""
+
+    def send(self, *_: Any, **__: Any) -> dict[str, Any]:
+        """Drop the message."""
+        return {"content": {}}
+
+
+class _FrameSession(Session):
+    """What display hook and publisher send becomes a frame."""
+
+    outlet: Outlet
+
+    def send(
+        self, stream: Any, msg_or_type: Any, content: Any = None, *_: Any, **__: Any
+    ) -> dict[str, Any]:
+        """Send a Jupyter message's type and content."""
+        kind = msg_or_type
+        if isinstance(msg_or_type, dict):
+            kind, content = msg_or_type["header"]["msg_type"], msg_or_type["content"]
+        self.outlet.send(str(kind), json_clean(content))
+        return {"content": {}}
+
+
+class Outlet:
+    """Sends a cell's outputs to the host, in order, within the cell's budget of characters."""
+
+    def __init__(self, connection: socket.socket, max_chars: int) -> None:
+        self._connection = connection
+        self._max_chars = max_chars
+        self._lock = threading.RLock()
+        self.cell = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._room = self._max_chars
+        self._pending: list[str] = []
+        self._pending_name = "stdout"
+        self._pending_chars = 0
+        self._last_flush = time.monotonic()
+        self._tail: deque[tuple[str, str]] = deque()
+        self._tail_chars = 0
+        self._dropped = 0
+
+    def begin(self, cell: int) -> None:
+        """Start a cell's outputs."""
+        with self._lock:
+            self.cell = cell
+            self._reset()
+
+    def write(self, name: str, text: str) -> None:
+        """Take text of stdout or stderr."""
+        with self._lock:
+            if self._room <= 0:
+                self._keep_tail(name, text)
+                return
+            if name != self._pending_name:
+                self.flush()
+                self._pending_name = name
+            self._pending.append(text)
+            self._pending_chars += len(text)
+            self._room -= len(text)
+            late = time.monotonic() - self._last_flush > FLUSH_S
+            if late or self._pending_chars > FLUSH_CHARS:
+                self.flush()
+
+    def _keep_tail(self, name: str, text: str) -> None:
+        self._tail.append((name, text[-self._max_chars :]))
+        self._dropped += max(len(text) - self._max_chars, 0)
+        self._tail_chars += len(self._tail[-1][1])
+        while self._tail_chars - len(self._tail[0][1]) > self._max_chars:
+            _, dropped = self._tail.popleft()
+            self._tail_chars -= len(dropped)
+            self._dropped += len(dropped)
+
+    def flush(self) -> None:
+        """Send what is pending."""
+        with self._lock:
+            if self._pending:
+                text = "".join(self._pending)
+                self._pending, self._pending_chars = [], 0
+                self._frame("stream", {"name": self._pending_name, "text": text})
+            self._last_flush = time.monotonic()
+
+    def send(self, kind: str, content: dict[str, Any]) -> None:
+        """Send a display, result, error or the like, after the text before it."""
+        with self._lock:
+            self.flush()
+            self._release_tail()
+            self._frame(kind, content)
+
+    def end(self, content: dict[str, Any]) -> None:
+        """Send all that is left, then the cell's end."""
+        with self._lock:
+            self.send("done", content)
+
+    def _release_tail(self) -> None:
+        if self._dropped:
+            self._frame("dropped", {"chars": self._dropped})
+        for name, text in self._tail:
+            self._frame("stream", {"name": name, "text": text})
+        self._tail.clear()
+        self._tail_chars = self._dropped = 0
+
+    def _frame(self, kind: str, content: dict[str, Any]) -> None:
+        self._connection.sendall(pack({"cell": self.cell, "kind": kind, "content": content}))
+
+
+class _Stream(io.TextIOBase):
+    """stdout or stderr of the kernel; a forked worker writes to the file descriptor instead."""
+
+    encoding = "UTF-8"
+    errors = "replace"
+
+    def __init__(self, name: str, outlet: Outlet) -> None:
+        super().__init__()
+        self.name = name
+        self._outlet = outlet
+
+    def writable(self) -> bool:
+        """True."""
+        return True
+
+    def isatty(self) -> bool:
+        """False: there is no terminal."""
+        return False
+
+    def fileno(self) -> int:
+        """The descriptor that subprocesses and C code write to; the host reads it too."""
+        return 2 if self.name == "stderr" else 1
+
+    def write(self, text: str) -> int:
+        """Take text; anything else raises TypeError, as any text stream does."""
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        self._outlet.write(self.name, text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Send what is pending."""
+        self._outlet.flush()
+
+
+def build_shell(namespace: dict[str, Any], ipython_folder: str) -> Any:
+    """Build IPython's shell over `namespace` and run a few cells, so that children start warm."""
+    config = Config()
+    config.HistoryManager.enabled = False  # no database file, no thread
+    config.InteractiveShellApp.exec_PYTHONSTARTUP = False
+    config.Completer.use_jedi = False
+    profile = ProfileDir.create_profile_dir_by_name(ipython_folder, "default")
+    streams = sys.stdout, sys.stderr, sys.displayhook
+    shell: Any = ZMQInteractiveShell.instance(
+        config=config, profile_dir=profile, user_ns=namespace, compiler_class=XCachingCompiler
+    )
+    shell.kernel = SimpleNamespace(eventloop=None, shell=shell)
+    for part in (shell.displayhook, shell.display_pub):
+        part.session, part.pub_socket, part.topic = _NoSession(), None, b""
+    with open(os.devnull, "w") as sink:  # noqa: PTH123
+        sys.stdout = sys.stderr = sink
+        try:
+            for source in WARM_CELLS:
+                shell.run_cell(source, store_history=False)
+        finally:
+            sys.stdout, sys.stderr, sys.displayhook = streams
+    for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+        if hasattr(sys, name):
+            delattr(sys, name)
+    return shell
+
+
+def serve(shell: Any, connection: socket.socket, max_chars: int) -> NoReturn:
+    """Run cells until the host closes the connection or a cell ends the kernel."""
+    outlet = Outlet(connection, max_chars)
+    _wire(shell, outlet)
+    pid = os.getpid()
+    ready = pack({"cell": 0, "kind": "ready", "content": {}})
+    socket.send_fds(connection, [ready], [os.pidfd_open(pid)])  # by it the host sends signals
+    while (request := receive(connection)) is not None:
+        outlet.begin(request["cell"])
+        try:
+            content = _run(shell, request["source"])
+        except KeyboardInterrupt:  # it came between the cell's last step and its end
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            content = {"failed": True, "exiting": False}
+        if os.getpid() != pid:
+            os._exit(0)  # a cell has forked: the copy is not the kernel
+        outlet.end(content)
+        if content["exiting"]:
+            break
+    os._exit(0)
+
+
+def _run(shell: Any, source: str) -> dict[str, Any]:
+    """Run one cell; SIGINT raises KeyboardInterrupt while it runs and is ignored otherwise."""
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        result = shell.run_cell(source, store_history=True)
+        failed = not result.success
+    except KeyboardInterrupt:
+        shell.showtraceback()
+        failed = True
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    shell.payload_manager.clear_payload()
+    return {"failed": failed, "exiting": bool(shell.exit_now)}
+
+
+def _wire(shell: Any, outlet: Outlet) -> None:
+    """Point all ways out of the shell at the outlet."""
+    session = _FrameSession()
+    session.outlet = outlet
+    for part in (shell.displayhook, shell.display_pub):
+        part.session, part.parent_header = session, {}
+    sys.displayhook = shell.displayhook
+    sys.stdout, sys.stderr = _Stream("stdout", outlet), _Stream("stderr", outlet)
+    shell.system = shell.system_piped = _system
+    shell.enable_gui = _no_gui
+    builtins.input = _no_input
+    builtins.get_ipython = shell.get_ipython  # type: ignore[attr-defined]
+    os.register_at_fork(after_in_child=_plain_streams)
+    asyncio.set_event_loop(None)
+    inline = sys.modules.get("matplotlib_inline.backend_inline")
+    if inline is not None:  # imported before there was a shell: its hooks are not installed yet
+        inline._enable_matplotlib_integration()
+
+
+def _no_gui(gui: str | None = None) -> None:
+    """`%matplotlib inline` needs no event loop; others have none to run in."""
+    if gui not in (None, "inline", "agg"):
+        raise UsageError(f"this kernel has no event loop for {gui!r}")
+
+
+def _plain_streams() -> None:
+    """In a process that a cell forks: print to the descriptors, never into the kernel's frames."""
+    sys.stdout = open(1, "w", closefd=False, buffering=1)  # noqa: SIM115
+    sys.stderr = open(2, "w", closefd=False, buffering=1)  # noqa: SIM115
+
+
+def _no_input(_prompt: object = "") -> str:
+    raise StdinNotImplementedError(
+        "raw_input was called, but this frontend does not support input requests."
+    )
+
+
+def _system(command: str) -> None:
+    """`!command` without a terminal: its output goes where the cell's goes."""
+    shell: Any = ZMQInteractiveShell.instance()
+    expanded = shell.var_expand(command, depth=1)
+    with subprocess.Popen(
+        expanded, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, errors="replace",
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                sys.stdout.write(line)
+        except BaseException:
+            process.kill()
+            raise
+    shell.user_ns["_exit_code"] = process.returncode
