@@ -109,7 +109,9 @@ def enter_zygote(spec: SandboxSpec, keep: Sequence[int] = ()) -> ZygoteSandbox:
             _check_other_users_can_read(spec)
         return ZygoteSandbox(spec, rootless, links)
     except OSError as error:
-        raise SandboxError(f"no sandbox: {error.strerror}{_cure(error, rootless)}") from error
+        where = f": {error.filename}" if error.filename else ""
+        reason = f"{error.strerror}{where}{_cure(error, rootless)}"
+        raise SandboxError(f"no sandbox: {reason}") from error
 
 
 class ZygoteSandbox:
@@ -148,11 +150,12 @@ class ZygoteSandbox:
         """In the zygote: children forked from now on share its own pid namespace again."""
         linux.join_namespace(self._pid_namespace, linux.NEWPID, "back to the zygote's pids")
 
-    def enter_kernel(self, slot: int) -> None:
+    def enter_kernel(self, slot: int, keep: Sequence[int] | None = None) -> None:
         """Confine this child for good; afterwards it stands in /kernel/work.
 
         Args:
             slot: from 0 to SLOTS - 1, unique among the living kernels of this zygote.
+            keep: descriptors that stay open besides the standard streams; None: all but our own.
 
         Raises:
             SandboxError: a step failed. The child must tell its host and `os._exit`: it is
@@ -160,13 +163,15 @@ class ZygoteSandbox:
         """
         if not 0 <= slot < SLOTS:
             raise SandboxError(f"slot {slot} is not between 0 and {SLOTS - 1}")
-        for name, step in self.steps(slot):
+        for name, step in self.steps(slot, keep):
             try:
                 step()
             except OSError as error:
                 raise SandboxError(f"kernel not confined: {name}: {error}") from error
 
-    def steps(self, slot: int) -> Iterator[tuple[str, Callable[[], None]]]:
+    def steps(
+        self, slot: int, keep: Sequence[int] | None = None
+    ) -> Iterator[tuple[str, Callable[[], None]]]:
         """Yield the steps of `enter_kernel` with their names, in the order that they depend on.
 
         Mounts need powers, so they come first; the limit on processes counts for the new user;
@@ -177,7 +182,7 @@ class ZygoteSandbox:
         else:
             self._uid = self._gid = self.spec.first_uid + slot
         self._own_proc = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        yield "OOM score", lambda: self._write_own("oom_score_adj", str(_OOM_SCORE))
+        yield "OOM score", self._offer_to_oom_killer
         yield "namespaces", self._own_namespaces
         yield "folders", self._mount_folders
         yield "/proc", self._mount_proc
@@ -186,8 +191,12 @@ class ZygoteSandbox:
         yield "capabilities", linux.drop_capabilities
         yield "settings", self._settle
         yield "Landlock", lambda: landlock.restrict_self_to(self._ruleset)
-        yield "descriptors", self._close_descriptors
+        yield "descriptors", lambda: self._close_descriptors(keep)
         yield "seccomp", lambda: seccomp.install(self._filter)
+
+    def _offer_to_oom_killer(self) -> None:
+        if int(self._read_own("oom_score_adj")) < _OOM_SCORE:  # to lower it takes powers
+            self._write_own("oom_score_adj", str(_OOM_SCORE))
 
     def _own_namespaces(self) -> None:
         flags = linux.NEWNS | linux.NEWIPC | (linux.NEWNET if self._own_network else 0)
@@ -200,7 +209,7 @@ class ZygoteSandbox:
         linux.mount("tmpfs", WORK, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, options)
         parts = {folder: WORK + folder.removeprefix("/kernel") for folder in (TMP, SHM, WORK)}
         for part in parts.values():
-            Path(part).mkdir(mode=0o700)
+            os.mkdir(part, 0o700)  # pathlib would double the whole step
             if not self.rootless:
                 os.chown(part, self._uid, self._gid)
         tree.place_links(WORK, self._links)
@@ -239,7 +248,10 @@ class ZygoteSandbox:
         linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL, "death signal")
         linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1, "no_new_privs")
 
-    def _close_descriptors(self) -> None:
+    def _close_descriptors(self, keep: Sequence[int] | None) -> None:
+        if keep is not None:
+            _close_all_but({0, 1, 2, *keep})
+            return
         for descriptor in (*self.descriptors, self._own_proc):
             os.close(descriptor)
 
@@ -399,6 +411,8 @@ def _cure(error: OSError, rootless: bool) -> str:
         return ": sysctl user.max_user_namespaces=10000"
     if str(error.strerror).startswith("mount proc"):
         return ": /proc is masked, as in a container: --security-opt systempaths=unconfined"
+    if error.filename and not str(error.filename).startswith("/proc/"):
+        return ""  # a file is at fault
     if error.errno in (errno.EPERM, errno.EACCES):
         return (
             ": namespaces are forbidden; in a container: --privileged, or --security-opt "

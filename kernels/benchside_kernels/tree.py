@@ -15,6 +15,7 @@ start some microseconds. The root itself is read-only.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -78,7 +79,13 @@ def enter_tree(readable: Sequence[str], accounts: Iterable[tuple[int, int]]) -> 
 def place_links(folder: str, links: Mapping[str, str]) -> None:
     """Make the links that `enter_tree` returned in a kernel's own `folder`."""
     for name, target in links.items():
-        _place_link(Path(folder, name), target)
+        link = f"{folder}/{name}"
+        with contextlib.suppress(FileExistsError):  # it lies below another link
+            try:
+                os.symlink(target, link)  # noqa: PTH211 (pathlib would double the whole step)
+            except FileNotFoundError:
+                os.makedirs(link.rpartition("/")[0])  # noqa: PTH103
+                os.symlink(target, link)  # noqa: PTH211
 
 
 def _resolve(path: str) -> _Found:

@@ -64,13 +64,10 @@ def _be_kernel(
     sandbox: namespaces.ZygoteSandbox, number: int, requests: int, replies: int
 ) -> NoReturn:
     try:
-        for _, ask, listen in _kernels.values():
-            os.close(ask)
-            os.close(listen)
         null = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(null, stream)
-        sandbox.enter_kernel(number)
+        sandbox.enter_kernel(number, keep=(requests, replies))
         _say(replies, {"value": "ready"})
         with os.fdopen(requests) as lines:
             for line in lines:
