@@ -73,6 +73,14 @@ class KernelImage:
     hidden: tuple[str, ...]
     description: str
     versions: dict[str, str]
+    hashes: dict[str, str]
+
+    def damaged_files(self) -> list[str]:
+        """Return the files that are missing or differ from their recorded sha256."""
+        return [
+            name for name, sha256 in self.hashes.items()
+            if not (self.folder / name).is_file() or _sha256(self.folder / name) != sha256
+        ]  # fmt: skip
 
     def load_variables(self) -> dict[str, Any]:
         """Return fresh variables; their buffers are private, writable views of the mapped file."""
@@ -139,6 +147,7 @@ def load_image(ref: str, images: Path) -> KernelImage:
         hidden=tuple(described["hidden"]),
         description=described["description"],
         versions=described["versions"],
+        hashes=described["hashes"],
     )
 
 

@@ -140,5 +140,7 @@ def readable_rules(path: Path, hidden: frozenset[Path]) -> list[tuple[str, str]]
     rules = [(str(path), LIST)]
     for child in sorted(path.iterdir()):
         # a link is allowed at its target, which may lie elsewhere: rules hold for real files
-        rules += readable_rules(child.resolve(), hidden)
+        target = child.resolve()
+        if target not in (path, *path.parents):
+            rules += readable_rules(target, hidden)
     return rules

@@ -1,20 +1,27 @@
 """Collects a cell's outputs from IOPub messages and caps them while they are received.
 
 Half of the budget keeps the head, half the tail; what lies between is counted and dropped, so that
-a cell that prints without end costs no memory on the host. Images have a budget of their own.
+a cell that prints without end fills no memory on the host. Images have a budget of their own. What
+a kernel sends is hostile input: what could not be stored again is replaced by a note.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from typing import Any
 
-from benchside_kernels.submission import MIME
+from benchside_kernels.submission import MAX_SUBMISSION_CHARS, MIME
 
 Output = dict[str, Any]
 MAX_IMAGE_CHARS = 8_000_000  # base64 characters of all images of one cell
 MAX_OUTPUTS = 1_000
+MAX_METADATA_CHARS = 10_000
+MAX_NAME_CHARS = 200
+MAX_JSON_DEPTH = 60
+MALFORMED: Any = {"$malformed": "not a value that submit() sends"}
+"""Stands for a submission that no submit() has made; every grader fails it."""
 
 
 class OutputCollector:
@@ -78,10 +85,17 @@ class OutputCollector:
 
     def _note_submission(self, output: Output) -> None:
         data = output.get("data", {})
-        if MIME in data and not self.submitted:
+        if MIME not in data:
+            return
+        if self.submitted:
+            del data[MIME]  # one submission counts, and one is kept
+            data.setdefault("text/plain", "[a further submission]")
+        else:
             self.submitted, self.submission = True, data[MIME]
 
     def _add_stream(self, name: str, text: str) -> None:
+        if not text:
+            return
         if self._head_room > 0 and not self._tail:
             part, text = text[: self._head_room], text[self._head_room :]
             self._head_room -= len(part)
@@ -175,7 +189,7 @@ def _as_output(kind: str, content: dict[str, Any]) -> Output | None:
             lines = content.get("traceback")
             return {
                 "output_type": "error",
-                "ename": _text(content.get("ename")),
+                "ename": _text(content.get("ename"))[:MAX_NAME_CHARS],
                 "evalue": _text(content.get("evalue")),
                 "traceback": [_text(line) for line in lines] if isinstance(lines, list) else [],
             }
@@ -184,11 +198,12 @@ def _as_output(kind: str, content: dict[str, Any]) -> Output | None:
             output: Output = {
                 "output_type": "display_data" if kind == "update_display_data" else kind,
                 "data": _mime_bundle(data) if isinstance(data, dict) else {},
-                "metadata": metadata if isinstance(metadata, dict) else {},
+                "metadata": _metadata(metadata),
             }
             if kind == "execute_result":
                 count = content.get("execution_count")
-                output["execution_count"] = count if isinstance(count, int) else None
+                valid = type(count) is int and 0 <= count < 2**31
+                output["execution_count"] = count if valid else None
             transient = content.get("transient")
             if isinstance(transient, dict) and "display_id" in transient:
                 output["_display_id"] = _text(transient["display_id"])
@@ -197,11 +212,48 @@ def _as_output(kind: str, content: dict[str, Any]) -> Output | None:
 
 
 def _mime_bundle(data: dict[Any, Any]) -> dict[str, Any]:
-    """JSON mimes keep their value; all others are text."""
-    return {
-        str(mime): body if str(mime).endswith("json") else _text(body)
-        for mime, body in data.items()
-    }
+    """JSON mimes keep their value where it can be stored; all others are text."""
+    bundle: dict[str, Any] = {}
+    for key, body in data.items():
+        mime = _text(key)[:MAX_NAME_CHARS]
+        if mime == MIME:
+            bundle[mime] = body if _json_size(body) <= MAX_SUBMISSION_CHARS else MALFORMED
+        elif not _JSON_MIME.fullmatch(mime):
+            bundle[mime] = _text(body)
+        elif _json_size(body) < _NOT_STORABLE:
+            bundle[mime] = body
+        else:
+            bundle["text/plain"] = f"[{mime} that cannot be stored]"
+    return bundle
+
+
+def _metadata(metadata: object) -> dict[str, Any]:
+    """Metadata of a usual size; what is larger or cannot be stored is left out."""
+    if isinstance(metadata, dict) and _json_size(metadata) <= MAX_METADATA_CHARS:
+        return metadata
+    return {}
+
+
+_NOT_STORABLE = 2**40
+_JSON_MIME = re.compile(r"application/(.*\+)?json")  # what nbformat 4.5 lets hold more than text
+
+
+def _json_size(value: object) -> int:
+    """Bytes of a value as JSON; `_NOT_STORABLE` if it is too deep or gives no valid JSON text."""
+    if not _shallow(value, MAX_JSON_DEPTH):
+        return _NOT_STORABLE
+    try:
+        return len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode())
+    except (ValueError, TypeError):  # nan, lone surrogates, foreign objects
+        return _NOT_STORABLE
+
+
+def _shallow(value: object, depth: int) -> bool:
+    if isinstance(value, dict):
+        return depth > 0 and all(_shallow(item, depth - 1) for item in value.values())
+    if isinstance(value, list):
+        return depth > 0 and all(_shallow(item, depth - 1) for item in value)
+    return True
 
 
 def _text(value: object) -> str:
@@ -213,7 +265,7 @@ def _text(value: object) -> str:
 
 
 def _is_image(mime: str) -> bool:
-    return mime.startswith("image/") and mime != "image/svg+xml"
+    return mime.startswith("image/") and not mime.endswith(("xml", "json"))
 
 
 def _text_size(output: Output) -> int:

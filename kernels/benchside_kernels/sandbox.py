@@ -71,6 +71,7 @@ def detect() -> Isolation:
         gaps.append("signals: a kernel can signal other processes of its user (Linux 6.12)")
     gaps += [
         "UDP and named Unix sockets",
+        "mode and times of files that its user owns",
         "number of processes",
         "disk quota",
         "shared memory of other kernels (/dev/shm)",
@@ -123,7 +124,9 @@ def _python_rules(hidden: frozenset[Path]) -> tuple[tuple[str, str], ...]:
     rules = [rule for root in resolved for rule in landlock.readable_rules(root, hidden)]
     # an editable install is found by listing the folder above the package
     rules.append((str(Path(__file__).resolve().parent.parent), landlock.LIST))
-    return (*rules, *((name, landlock.WRITE) for name in _WRITABLE))
+    shared = [Path(name).resolve() for name in _WRITABLE if Path(name).exists()]
+    safe = [path for path in shared if not any(path in secret.parents for secret in hidden)]
+    return (*rules, *((str(path), landlock.WRITE) for path in safe))
 
 
 def packaged_files(patterns: Sequence[str]) -> list[Path]:

@@ -119,15 +119,23 @@ class _Submit:
         if self._done:
             raise RuntimeError("submit() was already called; an answer cannot be changed")
         encoded = encode(value)
-        size = len(json.dumps(encoded))
+        try:
+            size = len(json.dumps(encoded, ensure_ascii=False).encode())
+        except UnicodeEncodeError:
+            raise ValueError(
+                "the submission holds a lone surrogate, which is no valid text"
+            ) from None
         if size > MAX_SUBMISSION_CHARS:
             raise ValueError(
                 f"the submission has {size:,} characters as JSON; the limit is "
                 f"{MAX_SUBMISSION_CHARS:,}: submit the answer, not the data"
             )
-        self._done = True
-        shown = repr(value)
+        try:
+            shown = repr(value)
+        except Exception as error:  # the value's own code: its answer is encoded already
+            shown = f"{type(value).__name__} (its repr raised {type(error).__name__})"
         text = shown if len(shown) <= 500 else f"{shown[:400]} … ({len(shown):,} characters)"
+        self._done = True
         display({MIME: encoded, "text/plain": f"Submitted: {text}"}, raw=True)
 
     def __repr__(self) -> str:

@@ -6,6 +6,7 @@ They run wherever Jupyter does; where a sandbox can be had, `forked.py` takes th
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import sys
 from pathlib import Path
@@ -33,11 +34,12 @@ class StockKernels:
 
     def __init__(self) -> None:
         self.isolation = sandbox.detect()
+        self._starting = asyncio.Semaphore(os.cpu_count() or 1)  # more at once only wait longer
 
     async def start(self, request: KernelRequest, folder: Path) -> StockKernel:
         """Start one kernel and run its set-up cell."""
         try:
-            async with asyncio.timeout(START_TIMEOUT_S):
+            async with self._starting, asyncio.timeout(START_TIMEOUT_S):
                 return await _start(request, folder)
         except TimeoutError:
             raise KernelStartError(
@@ -63,6 +65,10 @@ class StockKernel:
         self._process.interrupt()
         self._wire.nudge()
 
+    async def attach(self, folder: Path, key: bytes | None = None) -> Path:
+        """Not for this kind: its sockets have lost their names, so that nobody can listen in."""
+        raise KernelStartError("only a sandboxed kernel can become a Jupyter kernel")
+
     async def kill(self) -> ProcessExit:
         """Kill the kernel with all its descendants."""
         return await self._process.kill()
@@ -74,13 +80,9 @@ class StockKernel:
 
 
 async def _start(request: KernelRequest, folder: Path) -> StockKernel:
-    connections, work, tmp = (folder / name for name in ("c", "work", "tmp"))
-    for part in (connections, work, tmp):
-        part.mkdir(mode=0o700, exist_ok=True)
-    for stale in connections.iterdir():
-        stale.unlink()
+    connections, tmp = _fresh_folders(folder)
     connection_file = _write_connection_file(connections)
-    process = await KernelProcess.start(_keeper_spec(request, folder, connection_file))
+    process = await KernelProcess.start(_keeper_spec(request, folder, tmp, connection_file))
     wire: KernelWire | None = None
     try:
         sockets = [connections / f"k-{number}" for number in range(1, 6)]
@@ -89,6 +91,8 @@ async def _start(request: KernelRequest, folder: Path) -> StockKernel:
             await asyncio.sleep(0.01)
         wire = KernelWire(str(connection_file))
         await _ready(process, wire, folder)
+        for socket in sockets:  # connected: without a name, no other kernel can listen in
+            socket.unlink()
         await _set_up(process, wire, request, folder)
         return StockKernel(process, wire)
     except BaseException:
@@ -97,6 +101,15 @@ async def _start(request: KernelRequest, folder: Path) -> StockKernel:
         await process.kill()
         await process.release()
         raise
+
+
+def _fresh_folders(folder: Path) -> tuple[Path, Path]:
+    """New folders for sockets and temporary files; the work folder stays as it was left."""
+    start = len(list(folder.glob("c*")))
+    connections, tmp = folder / f"c{start}", folder / f"t{start}"
+    for part in (connections, tmp, folder / "work"):
+        part.mkdir(mode=0o700, exist_ok=True)
+    return connections, tmp
 
 
 async def _ready(process: KernelProcess, wire: KernelWire, folder: Path) -> None:
@@ -122,8 +135,10 @@ async def _set_up(
         )
 
 
-def _keeper_spec(request: KernelRequest, folder: Path, connection_file: Path) -> KeeperSpec:
-    work, tmp = folder / "work", folder / "tmp"
+def _keeper_spec(
+    request: KernelRequest, folder: Path, tmp: Path, connection_file: Path
+) -> KeeperSpec:
+    work = folder / "work"
     extra = {"MPLCONFIGDIR": str(tmp / "matplotlib")}
     readable: list[Path] = []
     hidden = list(request.hidden)

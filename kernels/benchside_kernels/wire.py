@@ -102,11 +102,9 @@ class KernelWire:
         received = 0
         while True:
             try:
-                message = await channel.get_msg()
-            except (ValueError, TypeError, KeyError, UnicodeDecodeError):
-                self.malformed += 1  # bad signature or frames
-                continue
-            self._route(message)
+                self._route(await channel.get_msg())
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                self.malformed += 1  # bad signature, frames or content
             received += 1
             if received % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)  # a flood must not starve the event loop

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
+from nbformat import ValidationError as NotebookError
+
 import benchside
-from benchside.episode import UNSCORED, Episode, Provenance
+from benchside.episode import UNSCORED, Episode, Failure, Provenance
 from benchside.library import Suite
 from benchside.policy import Policy
 from benchside.rollout import Assignment, run_episode
@@ -76,7 +78,7 @@ async def run_batch(
     async def work() -> None:
         for assignment in queue:
             episode = await _run(assignment, folder, provenance, maker)
-            on_episode(await asyncio.to_thread(folder.finish, episode))
+            on_episode(await asyncio.to_thread(_finish, folder, episode))
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -84,6 +86,22 @@ async def run_batch(
                 group.create_task(work())
     except* Exception as errors:
         raise errors.exceptions[0] from None  # siblings were cancelled for the first one's sake
+
+
+def _finish(folder: RunFolder, episode: Episode) -> EpisodeRow:
+    """Store an episode; one that cannot be written is kept without its turns, as unscored."""
+    try:
+        return folder.finish(episode)
+    except (ValueError, TypeError, RecursionError, NotebookError) as error:
+        failure = Failure(kind=type(error).__name__, message=f"transcript: {str(error)[:500]}")
+        bare = episode.model_copy(
+            update={
+                "turns": (), "submission": None, "grade": None, "failure": failure,
+                "outcome": "infrastructure_error", "end_reason": "failed",
+                "terminated": False, "truncated": False,
+            }
+        )  # fmt: skip
+        return folder.finish(bare)
 
 
 def unfinished(assignments: Sequence[Assignment], folder: RunFolder) -> list[Assignment]:
@@ -103,7 +121,7 @@ async def _run(
             assignment,
             provenance,
             maker=maker,
-            hidden=hidden_paths(assignment.suite.home),
+            hidden=(*hidden_paths(assignment.suite.home), folder.path.resolve()),
             on_turn=lambda turn: folder.append_turn(assignment.episode_id, turn),
         )
         if episode.outcome != "infrastructure_error" or attempt == ATTEMPTS:

@@ -63,6 +63,8 @@ async def run_suites(request: RunRequest, home: Path, console: Console) -> RunFo
     if request.resume and request.out is None:
         raise InputError("--resume needs the folder to go on in", where="--out", fix="give --out")
     suites = [open_suite(name, home, console.print) for name in dict.fromkeys(request.suites)]
+    for suite in suites:
+        suite.check_answers()
     chosen = [(suite, select(suite, request.split, request.limit)) for suite in suites]
     _check_chosen(chosen, request.split)
     folder = RunFolder(request.out or _new_folder(request.suites))
@@ -70,14 +72,16 @@ async def run_suites(request: RunRequest, home: Path, console: Console) -> RunFo
         maker = await stack.enter_async_context(open_kernels(request.isolation, WARM_MODULES))
         _say_isolation(maker.isolation, console)
         by_name = {suite.name: suite for suite in suites}
-        policies = [
+        made = [
             await stack.enter_async_context(
                 aclosing(make_policy(spec, request.options, lambda task: _solution(by_name, task)))
             )
             for spec in request.policies
         ]
+        policies = list({policy.name: policy for policy in made}.values())
         for policy in policies:
             await policy.check()
+        console.print(f"run folder: {folder.path}", soft_wrap=True)
         with folder.lock():
             await _run(request, folder, chosen, policies, maker, console)
     return folder
@@ -128,7 +132,8 @@ async def _run(
 def _progress(console: Console) -> Progress:
     return Progress(
         TextColumn("episodes"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[counts]}"),
+        TextColumn("left"), TimeRemainingColumn(),
+        TextColumn("{task.fields[counts]}", markup=False),
         console=console,
     )  # fmt: skip
 
@@ -139,7 +144,7 @@ def _say_isolation(isolation: Isolation, console: Console) -> None:
     if isolation.level != "sandbox" and (problem := sandbox_problem()):
         console.print(f"no sandbox here: {problem}")
     if not isolation.hides_files:
-        console.print("[bold]kernels here can read answer keys: do not trust these scores[/bold]")
+        console.print("kernels here can read answer keys: do not trust these scores", style="bold")
 
 
 def find_transcript(name: str) -> Path:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from benchside import __version__
 from benchside.errors import BenchsideError, DataMissingError, InputError, IntegrityError
@@ -41,6 +41,13 @@ from benchside_kernels.image import (
 DATA_VARIABLE = "BENCHSIDE_DATA"
 
 
+class BuildHashes(Frozen):
+    """The sha256 of the two files of a build."""
+
+    tasks: str
+    answers: str
+
+
 class BuildRecord(Frozen):
     """`build.json`: what a prepared suite was made of.
 
@@ -57,7 +64,7 @@ class BuildRecord(Frozen):
     size: int | None
     data: dict[str, str]
     images: dict[str, str]
-    hashes: dict[str, str]
+    hashes: BuildHashes
     counts: dict[str, int]
 
 
@@ -87,12 +94,31 @@ class Suite:
 
     def image(self, task: TaskSpec) -> KernelImage:
         """Return the kernel image of a task."""
-        return load_image(self.record.images[task.image], images_folder(self.home))
+        return _checked_image(self.record.images[task.image], images_folder(self.home))
 
     def answer_key(self, task_id: str) -> AnswerKey:
         """Return the gold of a task; only graders and the reference policy ask for it."""
+        return self._answers()[task_id]
+
+    def check_answers(self) -> None:
+        """Raise `DataMissingError` or `IntegrityError` if the answer keys are not as prepared."""
+        self._answers()
+
+    def _answers(self) -> Mapping[str, AnswerKey]:
         path = _answers_path(self.home, self.name, self.record.build)
-        return _answer_keys(path, self.record.hashes["answers"])[task_id]
+        return _answer_keys(path, self.record.hashes.answers)
+
+
+@functools.lru_cache(maxsize=256)
+def _checked_image(ref: str, images: Path) -> KernelImage:
+    image = load_image(ref, images)
+    damaged = image.damaged_files()
+    if damaged:
+        raise IntegrityError(
+            "a kernel image was changed after it was prepared", where=image.folder,
+            value=", ".join(damaged), fix="delete that folder and prepare the suite again",
+        )  # fmt: skip
+    return image
 
 
 @functools.lru_cache(maxsize=8)
@@ -135,7 +161,7 @@ def prepare(
         prepare_font_cache(home)
         record = BuildRecord(
             build=build, recipe=recipe, seed=seed, size=size, data=hashes, images=images,
-            hashes={}, counts=built.counts,
+            hashes=BuildHashes(tasks="", answers=""), counts=built.counts,
         )  # fmt: skip
         _write_build(home, name, record, built, Path(scratch))
     return load_suite(name, home)
@@ -160,10 +186,11 @@ def load_suite(name: str, home: Path, *, build: str | None = None) -> Suite:
             f"suite {name} is not prepared", where=folder,
             fix=f"{command}\n{described.how_to_get}".strip(),
         )  # fmt: skip
-    chosen = folder / (build or pointer.read_text().strip())
+    chosen = folder
     try:
-        record = BuildRecord.model_validate_json((chosen / "build.json").read_text())
-    except (OSError, ValidationError):
+        chosen = folder / (build or pointer.read_text(encoding="utf-8").strip())
+        record = BuildRecord.model_validate_json((chosen / "build.json").read_bytes())
+    except (OSError, ValueError):
         raise DataMissingError(
             f"this build of suite {name} is missing or damaged", where=chosen, fix=command
         ) from None
@@ -172,7 +199,7 @@ def load_suite(name: str, home: Path, *, build: str | None = None) -> Suite:
             f"suite {name} was prepared by another version of Benchside", where=chosen, fix=command
         )
     path = chosen / "tasks.jsonl"
-    _check_hash(path, record.hashes["tasks"], name)
+    _check_hash(path, record.hashes.tasks, name)
     tasks = tuple(TaskSpec.model_validate_json(line) for line in _lines(path))
     return Suite(described, record, tasks, home)
 
@@ -284,7 +311,7 @@ def _write_build(
     answers.touch(mode=0o600)
     _write_lines(folder / "tasks.jsonl", built.tasks)
     _write_lines(answers, built.keys)
-    hashes = {"tasks": _sha256(folder / "tasks.jsonl"), "answers": _sha256(answers)}
+    hashes = BuildHashes(tasks=_sha256(folder / "tasks.jsonl"), answers=_sha256(answers))
     complete = record.model_copy(update={"hashes": hashes})
     (folder / "build.json").write_text(complete.model_dump_json(indent=1))
     final = home / "suites" / name / record.build

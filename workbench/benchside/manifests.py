@@ -56,7 +56,7 @@ def read_yaml(path: Path, model: type[Model]) -> Model:
         raise InputError(
             f"cannot read the file: {error.strerror}", where=path, fix="check the path"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or error

@@ -49,6 +49,8 @@ def _versions() -> dict[str, str]:
 def _git_commit() -> str | None:
     """The commit of Benchside's own checkout, "-dirty" if changed; None in an installed package."""
     here = Path(__file__).resolve().parent
+    if not (here.parents[1] / "pyproject.toml").is_file():
+        return None  # an installed package may lie in somebody else's repository
     try:
         described = subprocess.run(
             ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"],

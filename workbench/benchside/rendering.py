@@ -19,7 +19,7 @@ def print_episode(episode: Episode, console: Console) -> None:
     """Print task, turns and grade."""
     task = episode.task
     title = f"{task.suite} · {task.category} · {episode.policy}"
-    console.print(Panel(Markdown(task.prompt), title=title, subtitle=task.task_id))
+    console.print(Panel(Markdown(task.prompt), title=Text(title), subtitle=Text(task.task_id)))
     for number, turn in enumerate(episode.turns, start=1):
         _print_turn(number, turn, console)
     colour = {"solved": "green", "wrong": "red"}.get(episode.outcome, "yellow")
@@ -40,6 +40,6 @@ def _print_turn(number: int, turn: Turn, console: Console) -> None:
         console.print(Text(f"[{number}] {turn.action.problem or ''}", style="yellow"))
         return
     code = Syntax(result.source, "python", background_color="default", word_wrap=True)
-    console.print(Panel(code, title=f"[{number}]", title_align="left", border_style="blue"))
+    console.print(Panel(code, title=Text(f"[{number}]"), title_align="left", border_style="blue"))
     shown = observation_text(result, MAX_SHOWN_CHARS)
     console.print(Text(shown, style="red" if result.status != "ok" else ""))

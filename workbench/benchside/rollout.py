@@ -7,6 +7,7 @@ then. What goes wrong is recorded on the episode; nothing but cancellation leave
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import traceback
 from collections.abc import Callable
@@ -23,7 +24,13 @@ from benchside.episode import (
     Submitted,
     episode_id,
 )
-from benchside.errors import GraderError, InfrastructureError
+from benchside.errors import (
+    DataMissingError,
+    GraderError,
+    InfrastructureError,
+    IntegrityError,
+    PolicyError,
+)
 from benchside.grade import Grade
 from benchside.graders import grade, grade_missing
 from benchside.library import Suite
@@ -32,7 +39,7 @@ from benchside.protocol import observation_messages, observation_text, opening_m
 from benchside.task import TaskSpec
 from benchside_kernels.backend import KernelMaker
 from benchside_kernels.cell import CellResult
-from benchside_kernels.errors import KernelError
+from benchside_kernels.errors import KernelStartError
 from benchside_kernels.session import KernelSession, KernelUsage
 
 MAX_IDLE_TURNS = 3
@@ -60,7 +67,8 @@ class Assignment:
 class _Progress:
     """What is known of an episode while it runs."""
 
-    opening: tuple[Message, ...]
+    opening: tuple[Message, ...] = ()
+    image: str = ""
     turns: list[Turn] = field(default_factory=list)
     reason: EndReason = "failed"
     setup_source: str = ""
@@ -91,22 +99,11 @@ async def run_episode(
         on_turn: called with each turn as soon as it is complete.
     """
     suite, task = assignment.suite, assignment.task
-    image = suite.image(task)
-    progress = _Progress(opening_messages(task, image.description))
-    session = KernelSession(
-        image, files=task.files, hidden=hidden, seed=assignment.seed,
-        memory_mib=task.limits.memory_mib, max_output_chars=task.limits.max_output_chars,
-        maker=maker,
-    )  # fmt: skip
-    progress.setup_source = session.setup_source
+    progress = _Progress()
     try:
-        async with session:
-            now = time.monotonic()
-            progress.start_s, progress.started = now - progress.started, now
-            await _take_turns(assignment, session, progress, on_turn)
-    except (KernelError, InfrastructureError) as error:
+        await _run_in_kernel(assignment, progress, maker, hidden, on_turn)
+    except Exception as error:  # one capture point: a bug of ours ends this episode, not the batch
         _record(progress, error, "infrastructure_error")
-    progress.kernel = session.usage
     duration_s = time.monotonic() - progress.started
     submitted, verdict = await _grade(suite, task, progress)
     ended = progress.reason
@@ -126,8 +123,34 @@ async def run_episode(
         grade=verdict,
         failure=progress.failure,
         usage=_usage(progress, duration_s),
-        provenance=provenance.model_copy(update={"image": image.ref, "seed": assignment.seed}),
+        provenance=provenance.model_copy(update={"image": progress.image, "seed": assignment.seed}),
     )
+
+
+async def _run_in_kernel(
+    assignment: Assignment,
+    progress: _Progress,
+    maker: KernelMaker,
+    hidden: tuple[Path, ...],
+    on_turn: Callable[[Turn], None],
+) -> None:
+    """Start the kernel, take the turns, close the kernel."""
+    task = assignment.task
+    image = assignment.suite.image(task)
+    progress.image, progress.opening = image.ref, opening_messages(task, image.description)
+    session = KernelSession(
+        image, files=task.files, hidden=hidden, seed=assignment.seed,
+        memory_mib=task.limits.memory_mib, max_output_chars=task.limits.max_output_chars,
+        maker=maker,
+    )  # fmt: skip
+    progress.setup_source = session.setup_source
+    try:
+        async with session:
+            now = time.monotonic()
+            progress.start_s, progress.started = now - progress.started, now
+            await _take_turns(assignment, session, progress, on_turn)
+    finally:
+        progress.kernel = session.usage
 
 
 async def _take_turns(
@@ -175,9 +198,12 @@ async def _act(assignment: Assignment, progress: _Progress, deadline: float) -> 
     asked = time.monotonic()
     try:
         async with asyncio.timeout(deadline - asked) as clock:
-            return await assignment.policy.act(conversation)
-    except InfrastructureError:
-        raise
+            action = await assignment.policy.act(conversation)
+        if not isinstance(action, Action):
+            raise PolicyError(f"act() returned a {type(action).__name__}, not an Action")
+        return action
+    except (InfrastructureError, DataMissingError, IntegrityError):
+        raise  # a server or our own data: not the policy's fault
     except Exception as error:  # one capture point for whatever a policy may do
         if isinstance(error, TimeoutError) and clock.expired():
             progress.reason = "episode_timeout"
@@ -201,9 +227,11 @@ async def _observe(
     else:
         text = observation_text(result, session.max_output_chars)
         if not session.alive and result.submission is None and progress.restarts < max_restarts:
-            await session.restart()
             progress.restarts += 1
-            text = f"{text}\n{RESTARTED}"
+            # a kernel that does not come up again in the folder that its cells have left is theirs
+            with contextlib.suppress(KernelStartError):
+                await session.restart()
+                text = f"{text}\n{RESTARTED}"
     return Turn(action, result, observation_messages(action, text))
 
 

@@ -142,7 +142,7 @@ class RunFolder:
                 "not a run folder: it has no run.json", where=self.path,
                 fix="give the folder that `benchside run --out` wrote",
             ) from None  # fmt: skip
-        except (ValidationError, UnicodeDecodeError) as error:
+        except (OSError, ValidationError, UnicodeDecodeError) as error:
             raise StoreError(
                 f"damaged: {str(error).splitlines()[0]}", where=path, fix="restore the file"
             ) from None
@@ -163,7 +163,7 @@ class RunFolder:
         else:
             self._guarded(self._make_folders)
             self._guarded(lambda: _write_atomically(self.path / "run.json", config))
-        self._repair()
+        self._guarded(self._repair)
 
     def _make_folders(self) -> None:
         for name in ("episodes", "turns", "interrupted"):
@@ -197,7 +197,7 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Hold the folder for one writing process; `StoreError` if another one has it."""
         self._guarded(lambda: self.path.mkdir(parents=True, exist_ok=True))
-        with (self.path / ".lock").open("w") as file:
+        with self._guarded(lambda: (self.path / ".lock").open("w")) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -212,7 +212,7 @@ class RunFolder:
         rows: dict[str, EpisodeRow] = {}
         if not self.rows_path.exists():
             return rows
-        with self.rows_path.open("rb") as file:
+        with self._guarded(lambda: self.rows_path.open("rb")) as file:
             for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):
                     break  # torn: the episode is not finished

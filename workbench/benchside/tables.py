@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from benchside.statistics import Rate, rates_by
 from benchside.store import EpisodeRow
@@ -21,15 +22,15 @@ def result_table(rows: Sequence[EpisodeRow]) -> Table:
     )  # fmt: skip
     table.add_column("category", overflow="fold", min_width=16)
     for policy in policies:
-        table.add_column(policy, justify="right", overflow="fold")
+        table.add_column(Text(policy), justify="right", overflow="fold")
     cells = rates_by(rows, lambda row: (row.suite, row.category, row.policy))
     totals = rates_by(rows, lambda row: (row.suite, row.policy))
     for suite in sorted({row.suite for row in rows}):
         total = (totals.get((suite, policy)) for policy in policies)
-        table.add_row(f"{suite}, all", *(show_rate(rate) for rate in total), style="bold")
+        table.add_row(Text(f"{suite}, all"), *(show_rate(rate) for rate in total), style="bold")
         for category in sorted({row.category for row in rows if row.suite == suite}):
             found = (cells.get((suite, category, policy)) for policy in policies)
-            table.add_row(f"  {category}", *(show_rate(rate) for rate in found))
+            table.add_row(Text(f"  {category}"), *(show_rate(rate) for rate in found))
         table.add_section()
     return table
 

@@ -45,7 +45,7 @@ class CellRecord(Frozen):
 
 
 class TurnRecord(Frozen):
-    """One turn's metadata; `has_cell` tells whether a code cell follows the markdown cell."""
+    """One turn's metadata."""
 
     action: Action
     result: CellRecord | None
