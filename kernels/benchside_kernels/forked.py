@@ -2,7 +2,7 @@
 
 A zygote serves all images with the same hidden files; small images are loaded by the kernel itself
 (a millisecond), large ones by a zygote of their own. Each kernel is reached by a stream socket for
-frames, a pipe for what C code and subprocesses print, and a pidfd for signals.
+frames, two pipes for what C code and subprocesses print, and a pidfd for signals.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -50,13 +51,15 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class ForkedKernel:
-    """One forked kernel: frames in and out, its output pipe, its process by pidfd."""
+    """One forked kernel: frames in and out, its output pipes, its process by pidfd."""
 
-    def __init__(self, connection: socket.socket, output_fd: int, max_chars: int) -> None:
+    def __init__(
+        self, connection: socket.socket, output_fds: Mapping[str, int], max_chars: int
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.exited: asyncio.Future[ProcessExit] = loop.create_future()
         self.ready: asyncio.Future[None] = loop.create_future()
-        self._connection, self._output_fd = connection, output_fd
+        self._connection, self._output_fds = connection, dict(output_fds)
         self._max_chars = max_chars
         self._cell: RunningCell | None = None
         self._numbers = itertools.count(1)
@@ -67,9 +70,10 @@ class ForkedKernel:
         self._pidfd: int | None = None
         self._pid: int | None = None
         connection.setblocking(False)
-        os.set_blocking(output_fd, False)
         loop.add_reader(connection, self._read_frames)
-        loop.add_reader(output_fd, self._read_output)
+        for name, fd in self._output_fds.items():
+            os.set_blocking(fd, False)
+            loop.add_reader(fd, self._read_output, name)
 
     def adopt(self, pidfd: int) -> None:
         """Take the pidfd of the kernel's init from the zygote: with it dies all the rest."""
@@ -97,13 +101,14 @@ class ForkedKernel:
         return await asyncio.wait_for(asyncio.shield(self.exited), KILL_TIMEOUT_S)
 
     async def release(self) -> None:
-        """Close socket, pipe and pidfd."""
+        """Close socket, pipes and pidfds."""
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._connection)
         loop.remove_writer(self._connection)
-        loop.remove_reader(self._output_fd)
         self._connection.close()
-        os.close(self._output_fd)
+        for fd in self._output_fds.values():
+            loop.remove_reader(fd)
+            os.close(fd)
         for pidfd in (self._init_pidfd, self._pidfd):
             if pidfd is not None:
                 os.close(pidfd)
@@ -207,7 +212,8 @@ class ForkedKernel:
             return
         cell.last_message = time.monotonic()
         if kind == "done":
-            self._read_output()
+            for name in self._output_fds:
+                self._read_output(name)
             cell.failed, cell.exiting = bool(content.get("failed")), bool(content.get("exiting"))
             cell.replied = cell.idle = True
             cell.settle()
@@ -216,21 +222,22 @@ class ForkedKernel:
         else:
             cell.collector.add(str(kind), content)
 
-    def _read_output(self) -> None:
-        """Take what came through the pipe; at most a few chunks, so that a flood starves nobody."""
+    def _read_output(self, name: str) -> None:
+        """Take what came through a pipe; at most a few chunks, so that a flood starves nobody."""
+        fd = self._output_fds[name]
         for _ in range(16):
             try:
-                data = os.read(self._output_fd, PIPE_CHUNK)
+                data = os.read(fd, PIPE_CHUNK)
             except BlockingIOError:
                 return
             except OSError:
                 data = b""
             if not data:
-                asyncio.get_running_loop().remove_reader(self._output_fd)
+                asyncio.get_running_loop().remove_reader(fd)
                 return
             if self._cell is not None:
                 text = data.decode(errors="replace")
-                self._cell.collector.add("stream", {"name": "stdout", "text": text})
+                self._cell.collector.add("stream", {"name": name, "text": text})
                 self._cell.last_message = time.monotonic()
 
 
@@ -354,7 +361,9 @@ class ForkedKernels:
         zygote = await self._zygote(request)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         output_fd, kernel_output_fd = os.pipe()
-        kernel = ForkedKernel(ours, output_fd, request.max_output_chars)
+        error_fd, kernel_error_fd = os.pipe()
+        outputs = {"stdout": output_fd, "stderr": error_fd}
+        kernel = ForkedKernel(ours, outputs, request.max_output_chars)
         number = next(zygote.numbers)
         image = request.image
         fork = ForkRequest(
@@ -363,9 +372,10 @@ class ForkedKernels:
             max_chars=request.max_output_chars, rules=_own_rules(image),
         )  # fmt: skip
         try:
-            await zygote.fork(fork, kernel, [theirs.fileno(), kernel_output_fd])
+            await zygote.fork(fork, kernel, [theirs.fileno(), kernel_output_fd, kernel_error_fd])
             theirs.close()
             os.close(kernel_output_fd)
+            os.close(kernel_error_fd)
             if not await first(kernel.ready, timeout_s=FORK_TIMEOUT_S):
                 raise KernelStartError(f"the kernel was not ready within {FORK_TIMEOUT_S:.0f} s")
             kernel.ready.result()

@@ -10,14 +10,26 @@ import socket
 import struct
 from typing import Any
 
+from jupyter_client.jsonutil import json_clean, json_default
+
 HEADER = struct.Struct("<I")
 MAX_FRAME_BYTES = 64 * 1024**2
 
 
 def pack(message: dict[str, Any]) -> bytes:
-    """Return the frame of a message; values that JSON does not know become their repr."""
-    body = json.dumps(message, default=repr).encode()
+    """Return the frame of a message; what JSON does not know becomes what Jupyter makes of it."""
+    try:
+        body = json.dumps(message, default=_plain, allow_nan=False).encode()
+    except ValueError:
+        body = json.dumps(json_clean(message)).encode()  # not a number: becomes text
     return HEADER.pack(len(body)) + body
+
+
+def _plain(value: object) -> object:
+    try:
+        return json_default(value)
+    except TypeError:
+        return repr(value)
 
 
 def receive(connection: socket.socket) -> dict[str, Any] | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import codecs
+import getpass
 import io
 import os
 import signal
@@ -144,11 +146,10 @@ class Outlet:
         self._connection.sendall(pack({"cell": self.cell, "kind": kind, "content": content}))
 
 
-class _Stream(io.TextIOBase):
-    """stdout or stderr of the kernel; a forked worker writes to the file descriptor instead."""
+class OutStream(io.TextIOBase):
+    """stdout or stderr of the kernel, known to libraries by the name of ipykernel's class."""
 
     encoding = "UTF-8"
-    errors = "replace"
 
     def __init__(self, name: str, outlet: Outlet) -> None:
         super().__init__()
@@ -170,7 +171,7 @@ class _Stream(io.TextIOBase):
     def write(self, text: str) -> int:
         """Take text; anything else raises TypeError, as any text stream does."""
         if not isinstance(text, str):
-            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+            raise TypeError(f"write() argument must be str, not {type(text)}")
         self._outlet.write(self.name, text)
         return len(text)
 
@@ -200,6 +201,9 @@ def build_shell(namespace: dict[str, Any], ipython_folder: str) -> Any:
                 shell.run_cell(source, store_history=False)
         finally:
             sys.stdout, sys.stderr, sys.displayhook = streams
+    shell.displayhook.flush()
+    shell.user_ns.pop("_0", None)
+    shell.push({"_": "", "__": "", "___": ""}, interactive=False)
     for name in ("last_type", "last_value", "last_traceback", "last_exc"):
         if hasattr(sys, name):
             delattr(sys, name)
@@ -207,40 +211,94 @@ def build_shell(namespace: dict[str, Any], ipython_folder: str) -> Any:
 
 
 def serve(shell: Any, connection: socket.socket, max_chars: int) -> NoReturn:
-    """Run cells until the host closes the connection or a cell ends the kernel."""
+    """Run cells until the host closes the connection or a cell ends the kernel.
+
+    As in ipykernel a loop runs in cells and between them, so that tasks go on; it is made here,
+    since a loop made before the fork would be shared with the zygote.
+    """
     outlet = Outlet(connection, max_chars)
     _wire(shell, outlet)
-    pid = os.getpid()
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
     ready = pack({"cell": 0, "kind": "ready", "content": {}})
-    socket.send_fds(connection, [ready], [os.pidfd_open(pid)])  # by it the host sends signals
-    while (request := receive(connection)) is not None:
+    socket.send_fds(connection, [ready], [os.pidfd_open(os.getpid())])  # for signals from the host
+    while (request := _next(loop, connection)) is not None:
         outlet.begin(request["cell"])
         try:
-            content = _run(shell, request["source"])
+            content = _run(loop, shell, request["source"])
         except KeyboardInterrupt:  # it came between the cell's last step and its end
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             content = {"failed": True, "exiting": False}
-        if os.getpid() != pid:
-            os._exit(0)  # a cell has forked: the copy is not the kernel
         outlet.end(content)
         if content["exiting"]:
             break
     os._exit(0)
 
 
-def _run(shell: Any, source: str) -> dict[str, Any]:
+def _next(loop: asyncio.AbstractEventLoop, connection: socket.socket) -> dict[str, Any] | None:
+    """Run the loop until there is a request; return it."""
+    readable = loop.create_future()
+    loop.add_reader(connection, _settle, readable)
+    loop.run_until_complete(readable)
+    loop.remove_reader(connection)
+    return receive(connection)
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _run(loop: asyncio.AbstractEventLoop, shell: Any, source: str) -> dict[str, Any]:
     """Run one cell; SIGINT raises KeyboardInterrupt while it runs and is ignored otherwise."""
+    cell = loop.create_task(_run_cell(shell, source))
+    failed = True
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        result = shell.run_cell(source, store_history=True)
-        failed = not result.success
+        while not cell.done():
+            try:
+                loop.run_until_complete(cell)
+            except KeyboardInterrupt:  # outside of the cell's own code: while it awaits
+                cell.cancel()
+        failed = cell.cancelled() or not cell.result()
     except KeyboardInterrupt:
         shell.showtraceback()
-        failed = True
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     shell.payload_manager.clear_payload()
     return {"failed": failed, "exiting": bool(shell.exit_now)}
+
+
+async def _run_cell(shell: Any, source: str) -> bool:
+    """Run a cell the way ipykernel does, inside the running loop; return whether it succeeded."""
+    pid = os.getpid()
+    transformed = _transformed(shell, source)
+    if transformed is not None and shell.should_run_async(source, transformed_cell=transformed):
+        shell._last_traceback_during_displayhook = False
+        result = None
+        try:
+            result = await shell.run_cell_async(
+                source, store_history=True, transformed_cell=transformed
+            )
+        finally:
+            shell.events.trigger("post_execute")
+            shell.events.trigger("post_run_cell", result)
+    else:
+        result = shell.run_cell(source, store_history=True)
+    if os.getpid() != pid:  # a cell has forked: the copy is not the kernel
+        sys.stdout.flush()
+        os._exit(0)
+    return bool(result.success) and not shell._last_traceback_during_displayhook
+
+
+def _transformed(shell: Any, source: str) -> str | None:
+    """The Python of a cell that may await at top level; None where `run_cell` can have it all."""
+    if "await" not in source and "async" not in source:
+        return None
+    try:
+        return str(shell.transform_cell(source))
+    except SyntaxError:
+        return None  # it is told by `run_cell`
 
 
 def _wire(shell: Any, outlet: Outlet) -> None:
@@ -250,13 +308,12 @@ def _wire(shell: Any, outlet: Outlet) -> None:
     for part in (shell.displayhook, shell.display_pub):
         part.session, part.parent_header = session, {}
     sys.displayhook = shell.displayhook
-    sys.stdout, sys.stderr = _Stream("stdout", outlet), _Stream("stderr", outlet)
+    sys.stdout, sys.stderr = OutStream("stdout", outlet), OutStream("stderr", outlet)
     shell.system = shell.system_piped = _system
     shell.enable_gui = _no_gui
-    builtins.input = _no_input
+    builtins.input, getpass.getpass = _no_input, _no_getpass
     builtins.get_ipython = shell.get_ipython  # type: ignore[attr-defined]
     os.register_at_fork(after_in_child=_plain_streams)
-    asyncio.set_event_loop(None)
     inline = sys.modules.get("matplotlib_inline.backend_inline")
     if inline is not None:  # imported before there was a shell: its hooks are not installed yet
         inline._enable_matplotlib_integration()
@@ -280,18 +337,24 @@ def _no_input(_prompt: object = "") -> str:
     )
 
 
+def _no_getpass(*_: object, **__: object) -> str:
+    raise StdinNotImplementedError(
+        "getpass was called, but this frontend does not support input requests."
+    )
+
+
 def _system(command: str) -> None:
-    """`!command` without a terminal: its output goes where the cell's goes."""
+    """`!command` without a terminal: its output goes where the cell's goes, as it comes."""
     shell: Any = ZMQInteractiveShell.instance()
     expanded = shell.var_expand(command, depth=1)
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
     with subprocess.Popen(
-        expanded, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, errors="replace",
-    ) as process:  # fmt: skip
+        expanded, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
         assert process.stdout is not None
         try:
-            for line in process.stdout:
-                sys.stdout.write(line)
+            while data := os.read(process.stdout.fileno(), 1 << 16):
+                sys.stdout.write(decoder.decode(data))
         except BaseException:
             process.kill()
             raise

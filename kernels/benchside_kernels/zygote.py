@@ -4,7 +4,7 @@ It imports what cells need, loads the image, builds the shell, and then only for
 fork with more than one thread, since a lock that another thread holds would hang the child.
 
 Control socket (inherited, SOCK_SEQPACKET, one JSON object a packet). In: the `ZygoteSpec`, then
-{"fork": ForkRequest} with two descriptors (the kernel's connection, its output pipe). Out:
+{"fork": ForkRequest} with three descriptors (connection, pipes for stdout and stderr). Out:
 {"ready": MiB}, then for each fork {"forked": kernel} with the pidfd of its init, or
 {"refused": why}, and later {"exited": kernel, ...}. Its end is the end of zygote and kernels.
 
@@ -75,6 +75,7 @@ def main(control_fd: int) -> None:
     from benchside_kernels.shell import build_shell  # noqa: PLC0415 (heavy; inside the sandbox)
 
     shell = build_shell(namespace, tree.TMP)
+    del sys.argv[1:]  # what started the zygote is not for cells that parse arguments
     gc.collect()
     gc.freeze()  # collections in children then do not touch, and so copy, the zygote's pages
     threads = _threads()
@@ -134,7 +135,7 @@ class Zygote:
             self._reap()
             if self._control not in ready:
                 continue
-            packet, fds, _, _ = socket.recv_fds(self._control, 1 << 20, 2)
+            packet, fds, _, _ = socket.recv_fds(self._control, 1 << 20, 3)
             if not packet:
                 return
             self._fork(json.loads(packet)["fork"], fds)
@@ -159,7 +160,7 @@ class Zygote:
         os.close(pidfd)
 
     def _become_kernel(
-        self, request: ForkRequest, slot: int, connection_fd: int, output_fd: int
+        self, request: ForkRequest, slot: int, connection_fd: int, *output_fds: int
     ) -> NoReturn:
         """In the child: confine, become init, and serve cells in a child of its own."""
         connection = socket.socket(fileno=connection_fd)
@@ -167,7 +168,7 @@ class Zygote:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, signal.SIGTERM):
                 signal.signal(number, signal.SIG_DFL)
-            _redirect(output_fd)
+            _redirect(*output_fds)
             self._control.close()
             os.close(self._wake)
             self._sandbox.enter_kernel(slot)
@@ -227,14 +228,12 @@ def _kernel_code(code: int) -> int:
     return 128 - code if code > 128 else code
 
 
-def _redirect(output_fd: int) -> None:
-    """stdin is empty; what C code and subprocesses print goes to the host's pipe."""
+def _redirect(stdout_fd: int, stderr_fd: int) -> None:
+    """stdin is empty; what C code and subprocesses print goes to the host's pipes."""
     null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.dup2(output_fd, 1)
-    os.dup2(output_fd, 2)
-    os.close(null)
-    os.close(output_fd)
+    for number, fd in enumerate((null, stdout_fd, stderr_fd)):
+        os.dup2(fd, number)
+        os.close(fd)
 
 
 def _prepare(request: ForkRequest, shell: Any) -> None:
