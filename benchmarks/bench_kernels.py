@@ -110,38 +110,28 @@ async def episodes_per_second(image: KernelImage, maker: KernelMaker, seconds: f
 async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         image = await asyncio.to_thread(made_image, Path(folder))
-        variables = image.load_variables()
-        variables["labs"].to_pickle(image.folder / "plain.pkl")
-        megabytes = variables["labs"].memory_usage().sum() / 1e6
-        print(f"tables: {megabytes:.0f} MB in memory; cores: {os.cpu_count()}")
-        cold = await repeat(
-            "cold ipykernel, imports and data (jupyter_client)", 4, lambda: stock_cold_start(image)
-        )
-        print(cold.line())
-        stock = StockKernels()
+        labs = image.load_variables()["labs"]
+        labs.to_pickle(image.folder / "plain.pkl")
         print(
-            (
-                await repeat(
-                    "stock kernel, level process", 4, lambda: start_and_reply(image, stock)
-                )
-            ).line(cold)
+            f"tables: {labs.memory_usage().sum() / 1e6:.0f} MB in memory; cores: {os.cpu_count()}"
         )
-        print((await cells("cell `1 + 1`, stock kernel", image, stock, 200)).line())
+        name = "cold ipykernel, imports and data (jupyter_client)"
+        cold = await repeat(name, 4, lambda: stock_cold_start(image))
+        print(cold.line())
+        await measure("stock kernel, level process", image, StockKernels(), 4, cold)
         if problem := sandbox_problem():
             print(f"forked kernels not measured: {problem}")
             return
         async with ForkedKernels() as forked:
-            print(
-                (
-                    await repeat(
-                        "forked kernel, level sandbox", 40, lambda: start_and_reply(image, forked)
-                    )
-                ).line(cold)
-            )
-            print((await cells("cell `1 + 1`, forked kernel", image, forked, 500)).line())
-            print(
-                f"ten-cell episodes, forked, 4 at a time: {await episodes_per_second(image, forked, 10):.1f}/s"
-            )
+            await measure("forked kernel, level sandbox", image, forked, 40, cold)
+            rate = await episodes_per_second(image, forked, 10)
+            print(f"ten-cell episodes, forked, four at a time: {rate:.1f}/s")
+
+
+async def measure(name: str, image: KernelImage, maker: KernelMaker, n: int, cold: Timing) -> None:
+    """Start to first reply beside a cold start, then the round trip of a cell."""
+    print((await repeat(name, n, lambda: start_and_reply(image, maker))).line(cold))
+    print((await cells(f"cell `1 + 1`, {name}", image, maker, 10 * n)).line())
 
 
 if __name__ == "__main__":
