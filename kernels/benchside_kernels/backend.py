@@ -20,7 +20,10 @@ from benchside_kernels.wire import RunningCell
 
 @dataclass(frozen=True, slots=True)
 class KernelRequest:
-    """What kernel is wanted; see `KernelSession` for the fields."""
+    """What kernel is wanted; see `KernelSession` for the fields.
+
+    `more_images` are not loaded, but `setup(...)` in a cell may.
+    """
 
     image: KernelImage | None
     files: tuple[str, ...]
@@ -29,6 +32,12 @@ class KernelRequest:
     memory_mib: int
     max_output_chars: int
     setup_source: str
+    more_images: tuple[KernelImage, ...] = ()
+
+    @property
+    def images(self) -> tuple[KernelImage, ...]:
+        """All images that the kernel may read; they have one home."""
+        return self.more_images if self.image is None else (self.image, *self.more_images)
 
 
 class LiveKernel(Protocol):
@@ -46,6 +55,21 @@ class LiveKernel(Protocol):
 
     def interrupt(self) -> None:
         """Interrupt the running cell."""
+        ...
+
+    async def attach(self, folder: Path, key: bytes | None = None) -> Path:
+        """Turn the kernel into a Jupyter kernel with its sockets in `folder`.
+
+        Args:
+            folder: exists, and only the user can enter it.
+            key: signs messages; None for a new one.
+
+        Returns:
+            The connection file.
+
+        Raises:
+            KernelStartError: it did not become one; it must be killed.
+        """
         ...
 
     async def kill(self) -> ProcessExit:

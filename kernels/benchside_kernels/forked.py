@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +26,7 @@ from typing import Any, Self
 
 from benchside_kernels import namespaces, sandbox, tree
 from benchside_kernels.backend import KernelRequest, first
+from benchside_kernels.connection import listening, read_connection, write_connection
 from benchside_kernels.errors import KernelStartError
 from benchside_kernels.frames import HEADER, MAX_FRAME_BYTES, pack
 from benchside_kernels.image import KernelImage, font_cache, images_folder
@@ -93,7 +94,28 @@ class ForkedKernel:
 
     def interrupt(self) -> None:
         """Send SIGINT."""
-        self._signal(self._pidfd, signal.SIGINT)
+        self.send_signal(signal.SIGINT)
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the kernel process, if it has not ended."""
+        self._signal(self._pidfd, number)
+
+    async def attach(self, folder: Path, key: bytes | None = None) -> Path:
+        """Turn the kernel into a Jupyter kernel with its sockets in `folder`."""
+        file = write_connection(folder, key)
+        info = read_connection(file)
+        self.ready = asyncio.get_running_loop().create_future()
+        with listening(info) as descriptors:
+            self._send(pack({"attach": info, "fresh": self._number == 0}))
+            if self._unsent:
+                raise KernelStartError("the kernel reads no messages: does a cell run in it?")
+            socket.send_fds(self._connection, [b"."], descriptors)
+        if not await first(self.ready, self.exited, timeout_s=FORK_TIMEOUT_S):
+            raise KernelStartError(f"no Jupyter kernel within {FORK_TIMEOUT_S:.0f} s")
+        if not self.ready.done():
+            raise KernelStartError(f"the kernel ended by {self.exited.result()}")
+        self.ready.result()
+        return file
 
     async def kill(self) -> ProcessExit:
         """Kill the kernel; its pid namespace takes all its descendants with it."""
@@ -130,7 +152,7 @@ class ForkedKernel:
         peaks = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
         return int(peaks[0]) / 1024 if peaks else None
 
-    def _signal(self, pidfd: int | None, number: signal.Signals) -> None:
+    def _signal(self, pidfd: int | None, number: int) -> None:
         if pidfd is not None and not self.exited.done():
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, number)
@@ -201,7 +223,7 @@ class ForkedKernel:
         if not isinstance(content, dict):
             return
         if number == 0 and not self.ready.done():
-            if kind == "ready":
+            if kind in ("ready", "attached"):
                 self.ready.set_result(None)
             elif kind == "failed":
                 reason = str(content.get("reason", "")).strip()
@@ -369,7 +391,7 @@ class ForkedKernels:
         fork = ForkRequest(
             number=number, image=None if image is None else image.ref,
             preloaded=zygote.preloaded, files=list(request.files), seed=request.seed,
-            max_chars=request.max_output_chars, rules=_own_rules(image),
+            max_chars=request.max_output_chars, rules=_own_rules(request.images),
         )  # fmt: skip
         try:
             await zygote.fork(fork, kernel, [theirs.fileno(), kernel_output_fd, kernel_error_fd])
@@ -390,8 +412,8 @@ class ForkedKernels:
         """The zygote for a request; a new one where there is none, the least used retired."""
         image = request.image
         large = image is not None and _size(image) > LARGE_IMAGE_BYTES
-        home = None if image is None else image.folder.parent.parent
-        patterns = () if image is None else image.hidden
+        home = request.images[0].folder.parent.parent if request.images else None
+        patterns = tuple(sorted({glob for found in request.images for glob in found.hidden}))
         own = image.ref if image is not None and large else None
         key = (home, patterns, request.hidden, request.memory_mib, own)
         known = self._zygotes.get(key)
@@ -455,7 +477,8 @@ def _zygote_spec(
 ) -> ZygoteSpec:
     image = request.image
     folders = [] if home is None else [images_folder(home), font_cache(home)]
-    hidden = [*request.hidden, *(sandbox.packaged_files(image.hidden) if image else ())]
+    patterns = [glob for found in request.images for glob in found.hidden]
+    hidden = [*request.hidden, *sandbox.packaged_files(patterns)]
     rules = sandbox.file_rules(readable=folders, writable=[], hidden=hidden) or []
     confined = namespaces.SandboxSpec(
         readable=tuple(map(str, [*sandbox.python_folders(), *folders])),
@@ -471,13 +494,14 @@ def _zygote_spec(
     )
 
 
-def _own_rules(image: KernelImage | None) -> list[tuple[str, str]]:
-    """A second layer of rules, by which a kernel reads its own image only."""
-    if image is None:
+def _own_rules(images: Sequence[KernelImage]) -> list[tuple[str, str]]:
+    """A second layer of rules, by which a kernel reads its own images only."""
+    if not images:
         return []
-    home = image.folder.parent.parent
+    home = images[0].folder.parent.parent
     open_folders = [*sandbox.python_folders(), Path("/proc"), Path("/etc"), font_cache(home)]
-    readable = [(str(path), "read") for path in (*open_folders, image.folder)]
+    open_folders += [image.folder for image in images]
+    readable = [(str(path), "read") for path in open_folders]
     return [*readable, ("/kernel", "write"), ("/dev", "write")]
 
 

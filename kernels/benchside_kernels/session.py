@@ -78,6 +78,7 @@ class KernelSession:
         self._kernel: LiveKernel | None = None
         self._folder: Path | None = None
         self._submitted = False
+        self._attached = False
         self._cells = 0
         self._starts = 0
         self._exits: list[ProcessExit] = []
@@ -142,6 +143,28 @@ class KernelSession:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
+    async def attach(self) -> Path:
+        """Turn the live kernel into a Jupyter kernel that keeps all its state.
+
+        The session from then on only owns the kernel's lifetime: `close` ends it, `restart` gives
+        an ordinary one, `run` raises SessionClosedError.
+
+        Returns:
+            The connection file, in a folder that only the user can enter.
+
+        Raises:
+            SessionClosedError: no kernel is alive, or it was attached before.
+            KernelStartError: this kind of kernel cannot, or it failed and was killed.
+        """
+        if self._kernel is None or self._folder is None or self._attached or not self.alive:
+            raise SessionClosedError("attach() needs a live kernel that was not attached before")
+        self._attached = True
+        try:
+            return await self._kernel.attach(Path(tempfile.mkdtemp(prefix="j", dir=self._folder)))
+        except BaseException:
+            await self._kernel.kill()
+            raise
+
     async def run(self, source: str, timeout_s: float = 60.0) -> CellResult:
         """Execute one cell and return what became of it.
 
@@ -154,6 +177,8 @@ class KernelSession:
         kernel = self._kernel
         if kernel is None:
             raise SessionClosedError("run() needs a started session: async with KernelSession()")
+        if self._attached:
+            raise SessionClosedError("run() cannot reach the kernel: attach() gave it to Jupyter")
         self._cells += 1
         cell_id = f"cell-{self._cells:03d}"
         started = time.monotonic()
@@ -189,6 +214,7 @@ class KernelSession:
     async def _start(self) -> None:
         assert self._folder is not None
         self._starts += 1
+        self._attached = False
         self._kernel = await self._maker.start(self._request, self._folder)
 
     async def _stop(self) -> None:

@@ -32,6 +32,7 @@ from jupyter_client.session import Session
 from traitlets.config import Config
 
 from benchside_kernels.frames import pack, receive
+from benchside_kernels.jupyter import become_jupyter_kernel, load_debugger_stub
 
 FLUSH_CHARS = 8_192
 FLUSH_S = 0.05
@@ -183,6 +184,7 @@ class OutStream(io.TextIOBase):
 def build_shell(namespace: dict[str, Any], ipython_folder: str) -> Any:
     """Build IPython's shell over `namespace` and run a few cells, so that children start warm."""
     config = Config()
+    load_debugger_stub()
     config.HistoryManager.enabled = False  # no database file, no thread
     config.InteractiveShellApp.exec_PYTHONSTARTUP = False
     config.Completer.use_jedi = False
@@ -223,6 +225,10 @@ def serve(shell: Any, connection: socket.socket, max_chars: int) -> NoReturn:
     ready = pack({"cell": 0, "kind": "ready", "content": {}})
     socket.send_fds(connection, [ready], [os.pidfd_open(os.getpid())])  # for signals from the host
     while (request := _next(loop, connection)) is not None:
+        if "attach" in request:
+            outlet.begin(0)
+            become_jupyter_kernel(shell, connection, request, lambda: outlet.send("attached", {}))
+            break
         outlet.begin(request["cell"])
         try:
             content = _run(loop, shell, request["source"])

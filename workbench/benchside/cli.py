@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from rich.console import Console
 from rich.table import Table
 
-from benchside import __version__
+from benchside import __version__, kernelspecs
 from benchside.commands import RunRequest, find_transcript, run_suites
 from benchside.errors import BenchsideError
 from benchside.library import DATA_VARIABLE, Suite, load_suite, open_suite, prepare
@@ -38,6 +38,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )  # fmt: skip
 console = Console()
+
+app.add_typer(kernelspecs.app, name="kernelspec")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Data = Annotated[
