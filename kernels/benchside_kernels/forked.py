@@ -39,6 +39,8 @@ from benchside_kernels.zygote import ForkRequest, ZygoteSpec
 LARGE_IMAGE_BYTES = 8 * 1024**2
 MAX_ZYGOTES = 6
 ZYGOTE_TIMEOUT_S = 120.0
+FIRST_UID = 200_000
+UID_BLOCKS = 50_000
 FORK_TIMEOUT_S = 30.0
 KILL_TIMEOUT_S = 10.0
 PIPE_CHUNK = 1 << 16
@@ -359,6 +361,7 @@ class ForkedKernels:
     def __init__(self, modules: tuple[str, ...] = ()) -> None:
         self.isolation = sandbox.detect_sandbox()
         self._modules = modules
+        self._blocks = itertools.count()
         self._zygotes: OrderedDict[tuple[object, ...], asyncio.Task[_Zygote]] = OrderedDict()
         self._scratch = tempfile.TemporaryDirectory(prefix="bs-zygote-")
 
@@ -457,7 +460,7 @@ class ForkedKernels:
         ours.setblocking(False)
         zygote = _Zygote(process, ours, preload)
         asyncio.get_running_loop().add_reader(ours, zygote.read)
-        spec = _zygote_spec(request, home, self._modules, preload=preload)
+        spec = _zygote_spec(request, home, self._modules, self._first_uid(), preload=preload)
         ours.send(json.dumps(spec).encode())
         try:
             await asyncio.wait_for(asyncio.shield(zygote.ready), ZYGOTE_TIMEOUT_S)
@@ -467,14 +470,20 @@ class ForkedKernels:
             raise KernelStartError(f"no zygote: {error}; it said:\n{said[-2000:]}") from None
         return zygote
 
+    def _first_uid(self) -> int:
+        """Users of its own for each zygote, since root's kernels count processes by user."""
+        block = (os.getpid() * MAX_ZYGOTES * 4 + next(self._blocks)) % UID_BLOCKS
+        return FIRST_UID + block * namespaces.SLOTS
+
     def _log(self) -> int:
         path = Path(self._scratch.name) / "zygote.log"
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
 
 
 def _zygote_spec(
-    request: KernelRequest, home: Path | None, modules: tuple[str, ...], *, preload: bool
-) -> ZygoteSpec:
+    request: KernelRequest, home: Path | None, modules: tuple[str, ...], first_uid: int,
+    *, preload: bool,
+) -> ZygoteSpec:  # fmt: skip
     image = request.image
     folders = [] if home is None else [images_folder(home), font_cache(home)]
     patterns = [glob for found in request.images for glob in found.hidden]
@@ -484,6 +493,7 @@ def _zygote_spec(
         readable=tuple(map(str, [*sandbox.python_folders(), *folders])),
         rules=tuple(rules),
         memory_mib=request.memory_mib,
+        first_uid=first_uid,
     )
     return ZygoteSpec(
         modules=list(modules),

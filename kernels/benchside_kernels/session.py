@@ -10,6 +10,8 @@ purpose: grading, policies, and who may start how many.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import shutil
 import tempfile
 import time
@@ -77,6 +79,7 @@ class KernelSession:
         )  # fmt: skip
         self._kernel: LiveKernel | None = None
         self._folder: Path | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._submitted = False
         self._attached = False
         self._cells = 0
@@ -137,11 +140,20 @@ class KernelSession:
         await self._start()
 
     async def close(self) -> None:
-        """Kill the kernel with all it started and remove its folder."""
+        """Kill the kernel with all it started and remove its folder, cancelled or not."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        try:
+            await asyncio.shield(self._closing)
+        except asyncio.CancelledError:
+            await self._closing
+            raise
+
+    async def _close(self) -> None:
         await self._stop()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            await asyncio.to_thread(remove_tree, folder)
 
     async def attach(self) -> Path:
         """Turn the live kernel into a Jupyter kernel that keeps all its state.
@@ -266,6 +278,16 @@ class KernelSession:
             await asyncio.sleep(0.05)
             if time.monotonic() - cell.last_message > 0.1:
                 return
+
+
+def remove_tree(folder: Path) -> None:
+    """Delete a folder that a kernel could write to, folders in it without any rights included."""
+    for path, names, _ in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                if not (Path(path) / name).is_symlink():
+                    (Path(path) / name).chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _ended(kernel: LiveKernel, cell: RunningCell, timeout_s: float) -> bool:

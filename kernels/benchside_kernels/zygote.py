@@ -148,10 +148,14 @@ class Zygote:
         taken = {slot for _, slot in self._kernels.values()}
         slot = next(slot for slot in itertools.count() if slot not in taken)
         self._sandbox.before_fork()
-        pid = os.fork()
+        pid = -1
+        try:
+            pid = os.fork()
+        finally:
+            if pid != 0:
+                self._sandbox.after_fork()
         if pid == 0:
             self._become_kernel(request, slot, *fds)
-        self._sandbox.after_fork()
         for fd in fds:
             os.close(fd)
         self._kernels[pid] = request["number"], slot
@@ -171,7 +175,7 @@ class Zygote:
             _redirect(*output_fds)
             self._control.close()
             os.close(self._wake)
-            self._sandbox.enter_kernel(slot)
+            self._sandbox.enter_kernel(slot, keep=(connection_fd,))
             if kernel := os.fork():
                 connection.close()
                 _be_init(kernel)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,8 @@ from rich.table import Table
 
 from benchside import __version__, kernelspecs
 from benchside.commands import RunRequest, find_transcript, run_suites
-from benchside.errors import BenchsideError
+from benchside.episode import UNSCORED
+from benchside.errors import BenchsideError, InfrastructureError
 from benchside.library import DATA_VARIABLE, Suite, load_suite, open_suite, prepare
 from benchside.manifests import manifest, manifests
 from benchside.policies import POLICY_FORMS, PolicyOptions
@@ -37,7 +39,7 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )  # fmt: skip
-console = Console()
+console = Console(markup=False, highlight=False)  # task texts may hold anything
 
 app.add_typer(kernelspecs.app, name="kernelspec")
 
@@ -55,9 +57,6 @@ def main() -> None:
     except (BenchsideError, KernelError) as error:
         print(f"benchside: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("benchside: stopped; go on with --resume", file=sys.stderr)
-        sys.exit(130)
 
 
 @app.callback(invoke_without_command=True)
@@ -199,12 +198,21 @@ def run(
             requests_per_minute=requests_per_minute,
         ),
     )  # fmt: skip
-    folder = asyncio.run(run_suites(request, home_folder(), Console(stderr=True)))
+    try:
+        folder = asyncio.run(run_suites(request, home_folder(), _stderr()))
+    except KeyboardInterrupt:
+        print("finished episodes are kept; go on with --resume --out FOLDER", file=sys.stderr)
+        raise
     rows = list(folder.rows().values())
     if as_json:
         print(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
-        return
-    _print_results(folder)
+    else:
+        _print_results(folder)
+    if all(row.outcome in UNSCORED for row in rows):
+        raise InfrastructureError(
+            "no episode could be scored", where=folder.path, value=rows[0].error,
+            fix="mend the cause, then go on with --resume",
+        )  # fmt: skip
 
 
 @app.command()
@@ -224,6 +232,7 @@ def show(
 def grade(run: Path, as_json: AsJson = False) -> None:
     """Grade a run's stored episodes again with today's graders; nothing is executed."""
     folder = RunFolder(run)
+    folder.config()
 
     async def work() -> list[dict[str, JsonValue]]:
         changes: list[dict[str, JsonValue]] = []
@@ -253,6 +262,10 @@ def _print_results(folder: RunFolder) -> None:
     rows = list(folder.rows().values())
     console.print(result_table(rows))
     console.print(outcome_line(rows))
+    for error, count in Counter(row.error for row in rows if row.outcome in UNSCORED).most_common(
+        5
+    ):
+        console.print(f"unscored, {count} episodes: {error}")
     solved = rates_by(rows, lambda row: (row.policy,))
     best = max(solved, key=lambda name: solved[name].value or 0.0, default=None)
     shown = next((row for row in rows if (row.policy,) == best), None)
@@ -262,5 +275,9 @@ def _print_results(folder: RunFolder) -> None:
         console.print(f"or in the terminal: benchside show {path}", soft_wrap=True)
 
 
+def _stderr() -> Console:
+    return Console(stderr=True, markup=False, highlight=False)
+
+
 def _say(line: str) -> None:
-    Console(stderr=True).print(line)
+    _stderr().print(line)
