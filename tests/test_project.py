@@ -49,7 +49,7 @@ def test_importing_benchside_is_light() -> None:
     assert not loaded & heavy
 
 
-DOCUMENTS = ["docs/kernels.md", "docs/runs.md", "docs/isolation.md", "docs/suites.md"]
+DOCUMENTS = [f"docs/{name}.md" for name in ("kernels", "jupyter", "runs", "isolation", "suites")]
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pdb  # noqa: F401 (used by init_pdb: imported before the fork)
 import signal
 import socket
 import sys
@@ -39,6 +38,7 @@ def become_jupyter_kernel(
     Args:
         shell: the running shell; its namespace, counters and options stay.
         connection: the host's; the listening sockets come by it, in the order of `CHANNELS`.
+            It stays open, as a sign of life.
         request: `attach` holds what a connection file does; `fresh` starts counting at one.
         ready: tells the host that clients are served.
     """
@@ -47,11 +47,10 @@ def become_jupyter_kernel(
     _leave_host_streams()
     if request["fresh"]:
         shell.execution_count = 1
-    app: Any = _App.instance(log_level=50)
+    app: Any = _App.instance()
     app.set_up(shell, request["attach"], listening)
     wake_ends = _wake_loop_on_signals()
     ready()
-    connection.close()
     app.start()
     signal.set_wakeup_fd(-1)
     for end in wake_ends:
@@ -59,7 +58,14 @@ def become_jupyter_kernel(
     app.close()
 
 
-def load_debugger_stub() -> None:
+def prepare() -> None:
+    """Do in the zygote what needs no socket, thread or loop."""
+    _load_debugger_stub()
+    app: Any = _App.instance(log_level=50)
+    app.init_pdb()
+
+
+def _load_debugger_stub() -> None:
     """Import ipykernel's debugger as if debugpy were absent: it saves 100 ms and 145 modules."""
     known = sys.modules.get("debugpy")
     sys.modules["debugpy"] = None  # type: ignore[assignment]  # makes its import fail
@@ -96,7 +102,6 @@ class _App(IPKernelApp):
         self.listening = listening
         app.load_connection_info(info)
         app.profile_dir, app.user_ns = shell.profile_dir, shell.user_ns
-        app.init_pdb()
         app.init_sockets()
         app.init_heartbeat()
         app.init_io()

@@ -32,7 +32,7 @@ from jupyter_client.session import Session
 from traitlets.config import Config
 
 from benchside_kernels.frames import pack, receive
-from benchside_kernels.jupyter import become_jupyter_kernel, load_debugger_stub
+from benchside_kernels.jupyter import become_jupyter_kernel, prepare
 
 FLUSH_CHARS = 8_192
 FLUSH_S = 0.05
@@ -184,7 +184,7 @@ class OutStream(io.TextIOBase):
 def build_shell(namespace: dict[str, Any], ipython_folder: str) -> Any:
     """Build IPython's shell over `namespace` and run a few cells, so that children start warm."""
     config = Config()
-    load_debugger_stub()
+    prepare()
     config.HistoryManager.enabled = False  # no database file, no thread
     config.InteractiveShellApp.exec_PYTHONSTARTUP = False
     config.Completer.use_jedi = False

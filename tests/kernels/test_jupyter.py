@@ -3,13 +3,14 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,15 @@ class Client:
     def __init__(self, client: AsyncKernelClient) -> None:
         self.client = client
 
-    async def run(self, source: str, answer: str | None = None) -> tuple[dict[str, Any], list[Any]]:
+    async def run(
+        self, source: str, answer: str | None = None, heard: Callable[[], object] = str
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Run a cell; `heard` is called for what it prints."""
         outputs: list[Any] = []
 
         def keep(message: dict[str, Any]) -> None:
+            if message["msg_type"] == "stream":
+                heard()
             if message["msg_type"] not in ("status", "execute_input"):
                 outputs.append((message["msg_type"], message["content"]))
 
@@ -169,15 +175,22 @@ async def test_a_kernel_that_cannot_attach_says_so(image: KernelImage) -> None:
 async def test_the_manager_interrupts_restarts_and_kills(manager: AsyncKernelManager) -> None:
     kernel = await connect(manager.client())
     assert await kernel.value("kept = 41; patients.shape") == "(70, 2)"
-    loop = asyncio.get_running_loop()
+    tasks = []
+
+    async def interrupt() -> None:
+        await asyncio.sleep(0.2)
+        await manager.interrupt_kernel()
+
     for slow in (
         "while True: pass",
         "import time; time.sleep(60)",
         "!sleep 60",
         "import asyncio; await asyncio.sleep(60)",  # nothing but the signal wakes it
     ):
-        loop.call_later(0.4, lambda: asyncio.ensure_future(manager.interrupt_kernel()))
-        reply, _ = await kernel.run(slow)
+        reply, _ = await kernel.run(
+            f"print('runs', flush=True)\n{slow}",
+            heard=lambda: tasks.append(asyncio.ensure_future(interrupt())),
+        )
         assert reply["status"] == "error", slow
     reply, outputs = await kernel.run("kept + 1")
     assert outputs[0][1]["data"]["text/plain"] == "42"
@@ -253,8 +266,18 @@ async def test_images_of_a_suite_are_loaded_by_the_set_up_cell(
     await manager.shutdown_kernel()
 
 
-def test_nbclient_and_papermill_run_a_notebook_and_leave_no_process(jupyter: Path) -> None:
+AS_A_USER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+
+
+@pytest.mark.parametrize("prefix", [[], AS_A_USER], ids=["as we are", "without privileges"])
+def test_nbclient_and_papermill_run_a_notebook_and_leave_no_process(
+    jupyter: Path, prefix: list[str]
+) -> None:
     """In a process of its own, which ends without a word about kernels."""
+    if prefix and (
+        not shutil.which("unshare") or subprocess.run([*prefix, "true"], check=False).returncode
+    ):
+        pytest.skip("no user namespaces here")
     notebook = nbformat.v4.new_notebook(
         cells=[
             nbformat.v4.new_code_cell("least = 20", metadata={"tags": ["parameters"]}),
@@ -283,7 +306,7 @@ def test_nbclient_and_papermill_run_a_notebook_and_leave_no_process(jupyter: Pat
         print(*[path.read_text() for path in Path("/proc/self/task").glob("*/children")])
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
+        [*prefix, sys.executable, "-c", textwrap.dedent(script)],
         cwd=jupyter, capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
