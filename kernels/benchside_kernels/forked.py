@@ -8,6 +8,7 @@ frames, two pipes for what C code and subprocesses print, and a pidfd for signal
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
 import itertools
 import json
@@ -44,6 +45,8 @@ UID_BLOCKS = 50_000
 FORK_TIMEOUT_S = 30.0
 KILL_TIMEOUT_S = 10.0
 PIPE_CHUNK = 1 << 16
+EXIT_GRACE_S = 1.0
+FORKS_AT_A_TIME = 16  # more would not fit into the control socket's buffer
 
 _ROOT = str(Path(__file__).resolve().parent.parent)
 _ZYGOTE = (
@@ -72,6 +75,9 @@ class ForkedKernel:
         self._init_pidfd: int | None = None
         self._pidfd: int | None = None
         self._pid: int | None = None
+        self._end: asyncio.TimerHandle | None = None
+        decoder = codecs.getincrementaldecoder("utf-8")
+        self._decoders = {name: decoder("replace") for name in output_fds}
         connection.setblocking(False)
         loop.add_reader(connection, self._read_frames)
         for name, fd in self._output_fds.items():
@@ -81,6 +87,11 @@ class ForkedKernel:
     def adopt(self, pidfd: int) -> None:
         """Take the pidfd of the kernel's init from the zygote: with it dies all the rest."""
         self._init_pidfd = pidfd
+
+    @property
+    def adopted(self) -> bool:
+        """True once there is a process."""
+        return self._init_pidfd is not None
 
     def execute(self, source: str, collector: OutputCollector) -> RunningCell:
         """Send one cell."""
@@ -127,6 +138,8 @@ class ForkedKernel:
     async def release(self) -> None:
         """Close socket, pipes and pidfds."""
         loop = asyncio.get_running_loop()
+        if self._end is not None:
+            self._end.cancel()
         loop.remove_reader(self._connection)
         loop.remove_writer(self._connection)
         self._connection.close()
@@ -187,7 +200,12 @@ class ForkedKernel:
         except OSError:
             data = b""
         if not data:
-            asyncio.get_running_loop().remove_reader(self._connection)
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._connection)
+            # it has ended and will be reported, or a cell has closed what it is reached by
+            self._end = loop.call_later(
+                EXIT_GRACE_S, self._signal, self._init_pidfd, signal.SIGKILL
+            )
             if not self.ready.done():
                 self.ready.set_exception(KernelStartError("the kernel ended at its start"))
             return
@@ -220,7 +238,7 @@ class ForkedKernel:
         try:
             message = json.loads(body)
             number, kind, content = message["cell"], message["kind"], message["content"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return
         if not isinstance(content, dict):
             return
@@ -260,7 +278,7 @@ class ForkedKernel:
                 asyncio.get_running_loop().remove_reader(fd)
                 return
             if self._cell is not None:
-                text = data.decode(errors="replace")
+                text = self._decoders[name].decode(data)
                 self._cell.collector.add("stream", {"name": name, "text": text})
                 self._cell.last_message = time.monotonic()
 
@@ -279,6 +297,7 @@ class _Zygote:
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
     gone: bool = False
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FORKS_AT_A_TIME))
 
     def read(self) -> None:
         """Take one packet of the zygote: ready, forked, refused, exited; or its end."""
@@ -288,26 +307,37 @@ class _Zygote:
             return
         except OSError:
             packet, fds = b"", []
-        if not packet:
+        try:
+            message = json.loads(packet)  # empty at the end
+        except ValueError:
             self._end()
             return
-        message = json.loads(packet)
         if "ready" in message:
             self.ready.set_result(None)
         elif "failed" in message:
             self.ready.set_exception(KernelStartError(message["failed"]))
         elif "forked" in message:
-            self.kernels[message["forked"]].adopt(fds[0])
-            self.answers.pop(message["forked"]).set_result(None)
+            self._hand_over(message["forked"], fds[0])
         elif "refused" in message:
-            error = KernelStartError(f"the zygote refused to fork: {message['refused']}")
-            for answer in self.answers.values():
-                answer.set_exception(error)
-            self.answers.clear()
+            answer = self.answers.pop(message["number"], None)
+            if answer is not None and not answer.done():
+                reason = f"the zygote refused to fork: {message['refused']}"
+                answer.set_exception(KernelStartError(reason))
         elif "exited" in message:
             kernel = self.kernels.pop(message.pop("exited"), None)
             if kernel is not None and not kernel.exited.done():
                 kernel.exited.set_result(ProcessExit(**message))
+
+    def _hand_over(self, number: int, pidfd: int) -> None:
+        """Give a new process to the kernel that waits for it; kill it if nobody does any more."""
+        kernel, answer = self.kernels.get(number), self.answers.pop(number, None)
+        if kernel is None or answer is None or answer.done():
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            os.close(pidfd)
+            return
+        kernel.adopt(pidfd)
+        answer.set_result(None)
 
     def _end(self) -> None:
         """The zygote is gone, and with it all its kernels."""
@@ -325,10 +355,18 @@ class _Zygote:
     async def fork(self, request: ForkRequest, kernel: ForkedKernel, fds: list[int]) -> None:
         """Ask for one kernel and wait until its process is there."""
         number = request["number"]
-        self.kernels[number] = kernel
-        answer = self.answers[number] = asyncio.get_running_loop().create_future()
-        socket.send_fds(self.control, [json.dumps({"fork": request}).encode()], fds)
-        await asyncio.wait_for(answer, FORK_TIMEOUT_S)
+        async with self.turns:
+            self.kernels[number] = kernel
+            answer = self.answers[number] = asyncio.get_running_loop().create_future()
+            try:
+                socket.send_fds(self.control, [json.dumps({"fork": request}).encode()], fds)
+                await asyncio.wait_for(answer, FORK_TIMEOUT_S)
+            except (OSError, TimeoutError) as error:
+                raise KernelStartError(f"the zygote did not fork: {error!r}") from None
+            finally:
+                self.answers.pop(number, None)
+                if not kernel.adopted:
+                    self.kernels.pop(number, None)
 
     async def close(self) -> None:
         """End the zygote and all its kernels."""
@@ -397,16 +435,20 @@ class ForkedKernels:
             max_chars=request.max_output_chars, rules=_own_rules(request.images),
         )  # fmt: skip
         try:
-            await zygote.fork(fork, kernel, [theirs.fileno(), kernel_output_fd, kernel_error_fd])
-            theirs.close()
-            os.close(kernel_output_fd)
-            os.close(kernel_error_fd)
+            try:
+                fds = [theirs.fileno(), kernel_output_fd, kernel_error_fd]
+                await zygote.fork(fork, kernel, fds)
+            finally:
+                theirs.close()
+                os.close(kernel_output_fd)
+                os.close(kernel_error_fd)
             if not await first(kernel.ready, timeout_s=FORK_TIMEOUT_S):
                 raise KernelStartError(f"the kernel was not ready within {FORK_TIMEOUT_S:.0f} s")
             kernel.ready.result()
         except BaseException:
-            with contextlib.suppress(TimeoutError):
-                await kernel.kill()
+            if kernel.adopted:
+                with contextlib.suppress(TimeoutError):
+                    await kernel.kill()
             await kernel.release()
             raise
         return kernel

@@ -13,7 +13,8 @@ from typing import Any
 from jupyter_client.jsonutil import json_clean, json_default
 
 HEADER = struct.Struct("<I")
-MAX_FRAME_BYTES = 64 * 1024**2
+MAX_FRAME_BYTES = 32 * 1024**2
+"""Larger ones are not sent, and whoever announces one is no kernel of ours any more."""
 
 
 def pack(message: dict[str, Any]) -> bytes:

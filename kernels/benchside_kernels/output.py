@@ -69,7 +69,7 @@ class OutputCollector:
 
     def drop(self, chars: object) -> None:
         """Count output that the kernel itself did not send."""
-        if isinstance(chars, int) and chars > 0:
+        if isinstance(chars, int) and 0 < chars < 1 << 53:
             self.dropped_chars += chars
             self._dropped_before_tail += chars
 

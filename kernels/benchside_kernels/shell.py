@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import codecs
+import contextlib
 import getpass
 import io
 import os
@@ -31,7 +32,7 @@ from IPython.core.profiledir import ProfileDir
 from jupyter_client.session import Session
 from traitlets.config import Config
 
-from benchside_kernels.frames import pack, receive
+from benchside_kernels.frames import MAX_FRAME_BYTES, pack, receive
 from benchside_kernels.jupyter import become_jupyter_kernel, prepare
 
 FLUSH_CHARS = 8_192
@@ -144,7 +145,11 @@ class Outlet:
         self._tail_chars = self._dropped = 0
 
     def _frame(self, kind: str, content: dict[str, Any]) -> None:
-        self._connection.sendall(pack({"cell": self.cell, "kind": kind, "content": content}))
+        frame = pack({"cell": self.cell, "kind": kind, "content": content})
+        if len(frame) > MAX_FRAME_BYTES:
+            note = {"name": "stderr", "text": f"[{kind} of {len(frame):,} bytes is too large]\n"}
+            frame = pack({"cell": self.cell, "kind": "stream", "content": note})
+        self._connection.sendall(frame)
 
 
 class OutStream(io.TextIOBase):
@@ -194,6 +199,7 @@ def build_shell(namespace: dict[str, Any], ipython_folder: str) -> Any:
         config=config, profile_dir=profile, user_ns=namespace, compiler_class=XCachingCompiler
     )
     shell.kernel = SimpleNamespace(eventloop=None, shell=shell)
+    shell._tee = lambda **_: contextlib.nullcontext()  # else all that cells print is kept
     for part in (shell.displayhook, shell.display_pub):
         part.session, part.pub_socket, part.topic = _NoSession(), None, b""
     with open(os.devnull, "w") as sink:  # noqa: PTH123

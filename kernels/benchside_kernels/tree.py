@@ -163,7 +163,11 @@ def _make_links(root: str, found: Mapping[str, _Found]) -> dict[str, str]:
         for name, target in links.items():
             if not _is_private(name):
                 _place_link(Path(root + name), target)
-    own = dict(sorted(own.items()))  # a folder before what lies in it
+    # what lies in a folder comes with the folder
+    own = {
+        name: target for name, target in sorted(own.items())
+        if not any(str(above) in own for above in Path(name).parents)
+    }  # fmt: skip
     place_links(f"{root}/kernel", own)
     return own
 

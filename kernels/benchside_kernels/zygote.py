@@ -6,7 +6,8 @@ fork with more than one thread, since a lock that another thread holds would han
 Control socket (inherited, SOCK_SEQPACKET, one JSON object a packet). In: the `ZygoteSpec`, then
 {"fork": ForkRequest} with three descriptors (connection, pipes for stdout and stderr). Out:
 {"ready": MiB}, then for each fork {"forked": kernel} with the pidfd of its init, or
-{"refused": why}, and later {"exited": kernel, ...}. Its end is the end of zygote and kernels.
+{"refused": why, "number": kernel}, and later {"exited": kernel, ...}. Its end is the end of
+zygote and kernels.
 
 Each kernel has a pid namespace of its own, whose first process is a small init: it reaps orphans,
 and with it dies all that the kernel has started.
@@ -143,7 +144,10 @@ class Zygote:
     def _fork(self, request: ForkRequest, fds: list[int]) -> None:
         threads = _threads()
         if len(threads) > 1:
-            _send(self._control, {"refused": f"the zygote has threads: {', '.join(threads)}"})
+            reason = f"the zygote has threads: {', '.join(threads)}"
+            _send(self._control, {"refused": reason, "number": request["number"]})
+            for fd in fds:
+                os.close(fd)
             return
         taken = {slot for _, slot in self._kernels.values()}
         slot = next(slot for slot in itertools.count() if slot not in taken)

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from benchside import __version__, kernelspecs
 from benchside.commands import RunRequest, find_transcript, run_suites
+from benchside.doctor import diagnose, print_diagnosis
 from benchside.episode import UNSCORED
 from benchside.errors import BenchsideError, InfrastructureError
 from benchside.library import DATA_VARIABLE, Suite, load_suite, open_suite, prepare
@@ -256,6 +257,23 @@ def grade(run: Path, as_json: AsJson = False) -> None:
         console.print(f"{change['episode_id']}: {change['before']} → {change['after']}")
     console.print(f"{len(changes)} verdicts changed")
     _print_results(folder)
+
+
+@app.command()
+def doctor(
+    isolation: Annotated[
+        Level | None, typer.Option(help="Default: the strongest that this machine gives.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what isolation holds on this machine, and attack it; exit code 2 if anything escapes."""
+    found = asyncio.run(diagnose(isolation))
+    if as_json:
+        print(json.dumps(found.as_json(), indent=1))
+    else:
+        print_diagnosis(found, console)
+    if not found.contained:
+        raise typer.Exit(2)
 
 
 def _print_results(folder: RunFolder) -> None:
