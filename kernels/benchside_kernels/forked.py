@@ -343,6 +343,7 @@ class _Zygote:
         """The zygote is gone, and with it all its kernels."""
         self.gone = True
         asyncio.get_running_loop().remove_reader(self.control)
+        self.control.close()
         error = KernelStartError("the zygote ended")
         for waiting in (self.ready, *self.answers.values()):
             if not waiting.done():

@@ -107,6 +107,8 @@ def enter_zygote(spec: SandboxSpec, keep: Sequence[int] = ()) -> ZygoteSandbox:
         links = tree.enter_tree(spec.readable, _accounts(spec, rootless))
         if not rootless:
             _check_other_users_can_read(spec)
+            # the look as another user has cleared it
+            linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL, "death signal")
         return ZygoteSandbox(spec, rootless, links)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
