@@ -1,6 +1,6 @@
 """Frames of the pipe front end: a length (4 bytes, little endian), then JSON, over a stream socket.
 
-Used inside the kernel; the host reads the same frames asynchronously (see `forked.py`).
+Used inside the kernel; the host reads the same frames asynchronously (see `forked_kernel.py`).
 """
 
 from __future__ import annotations

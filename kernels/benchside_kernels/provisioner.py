@@ -29,7 +29,8 @@ from traitlets import Integer, List, Unicode
 from benchside_kernels.backend import KernelRequest
 from benchside_kernels.connection import read_connection
 from benchside_kernels.errors import KernelStartError
-from benchside_kernels.forked import ForkedKernel, ForkedKernels
+from benchside_kernels.forked import ForkedKernels
+from benchside_kernels.forked_kernel import ForkedKernel
 from benchside_kernels.image import images_folder, load_image
 from benchside_kernels.sandbox import sandbox_problem
 from benchside_kernels.startup import home_folder

@@ -1,0 +1,260 @@
+"""One forked kernel, seen from the host: frames in and out, its output pipes, its process by pidfd.
+
+What comes through any of them is hostile input: it is bounded, and what is no frame is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import contextlib
+import itertools
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchside_kernels.backend import first
+from benchside_kernels.connection import listening, read_connection, write_connection
+from benchside_kernels.errors import KernelStartError
+from benchside_kernels.frames import HEADER, MAX_FRAME_BYTES, pack
+from benchside_kernels.output import OutputCollector
+from benchside_kernels.process import ProcessExit
+from benchside_kernels.wire import RunningCell
+
+FORK_TIMEOUT_S = 30.0
+KILL_TIMEOUT_S = 10.0
+PIPE_CHUNK = 1 << 16
+EXIT_GRACE_S = 1.0
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class ForkedKernel:
+    """One forked kernel: frames in and out, its output pipes, its process by pidfd."""
+
+    def __init__(
+        self, connection: socket.socket, output_fds: Mapping[str, int], max_chars: int
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.exited: asyncio.Future[ProcessExit] = loop.create_future()
+        self.ready: asyncio.Future[None] = loop.create_future()
+        self._connection, self._output_fds = connection, dict(output_fds)
+        self._max_chars = max_chars
+        self._cell: RunningCell | None = None
+        self._numbers = itertools.count(1)
+        self._number = 0
+        self._buffer = bytearray()
+        self._unsent = bytearray()
+        self._init_pidfd: int | None = None
+        self._pidfd: int | None = None
+        self._pid: int | None = None
+        self._end: asyncio.TimerHandle | None = None
+        decoder = codecs.getincrementaldecoder("utf-8")
+        self._decoders = {name: decoder("replace") for name in output_fds}
+        connection.setblocking(False)
+        loop.add_reader(connection, self._read_frames)
+        for name, fd in self._output_fds.items():
+            os.set_blocking(fd, False)
+            loop.add_reader(fd, self._read_output, name)
+
+    def adopt(self, pidfd: int) -> None:
+        """Take the pidfd of the kernel's init from the zygote: with it dies all the rest."""
+        self._init_pidfd = pidfd
+
+    @property
+    def adopted(self) -> bool:
+        """True once there is a process."""
+        return self._init_pidfd is not None
+
+    def execute(self, source: str, collector: OutputCollector) -> RunningCell:
+        """Send one cell."""
+        self._number = next(self._numbers)
+        self._cell = RunningCell(str(self._number), collector)
+        self._send(pack({"cell": self._number, "source": source}))
+        return self._cell
+
+    def finish(self, cell: RunningCell) -> None:
+        """Forget a cell; what still comes for it is dropped."""
+        if self._cell is cell:
+            self._cell = None
+
+    def interrupt(self) -> None:
+        """Send SIGINT."""
+        self.send_signal(signal.SIGINT)
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the kernel process, if it has not ended."""
+        self._signal(self._pidfd, number)
+
+    async def attach(self, folder: Path, key: bytes | None = None) -> Path:
+        """Turn the kernel into a Jupyter kernel with its sockets in `folder`."""
+        file = write_connection(folder, key)
+        info = read_connection(file)
+        self.ready = asyncio.get_running_loop().create_future()
+        with listening(info) as descriptors:
+            self._send(pack({"attach": info, "fresh": self._number == 0}))
+            if self._unsent:
+                raise KernelStartError("the kernel reads no messages: does a cell run in it?")
+            socket.send_fds(self._connection, [b"."], descriptors)
+        if not await first(self.ready, self.exited, timeout_s=FORK_TIMEOUT_S):
+            raise KernelStartError(f"no Jupyter kernel within {FORK_TIMEOUT_S:.0f} s")
+        if not self.ready.done():
+            raise KernelStartError(f"the kernel ended by {self.exited.result()}")
+        self.ready.result()
+        return file
+
+    async def kill(self) -> ProcessExit:
+        """Kill the kernel; its pid namespace takes all its descendants with it."""
+        self._signal(self._init_pidfd, signal.SIGKILL)
+        return await asyncio.wait_for(asyncio.shield(self.exited), KILL_TIMEOUT_S)
+
+    async def release(self) -> None:
+        """Close socket, pipes and pidfds."""
+        loop = asyncio.get_running_loop()
+        if self._end is not None:
+            self._end.cancel()
+        loop.remove_reader(self._connection)
+        loop.remove_writer(self._connection)
+        self._connection.close()
+        for fd in self._output_fds.values():
+            loop.remove_reader(fd)
+            os.close(fd)
+        for pidfd in (self._init_pidfd, self._pidfd):
+            if pidfd is not None:
+                os.close(pidfd)
+
+    def cpu_s(self) -> float | None:
+        """CPU time used so far, with reaped children; None where /proc does not tell."""
+        try:
+            fields = Path(f"/proc/{self._pid}/stat").read_bytes().rpartition(b")")[2].split()
+        except OSError:
+            return None
+        return sum(int(field) for field in fields[11:15]) / _TICKS
+
+    def peak_mib(self) -> float | None:
+        """Peak resident memory so far; None where /proc does not tell."""
+        try:
+            status = Path(f"/proc/{self._pid}/status").read_text()
+        except OSError:
+            return None
+        peaks = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
+        return int(peaks[0]) / 1024 if peaks else None
+
+    def _signal(self, pidfd: int | None, number: int) -> None:
+        if pidfd is not None and not self.exited.done():
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, number)
+
+    def _send(self, data: bytes) -> None:
+        """Send now what the socket takes, the rest when it is writable again."""
+        self._unsent += data
+        self._write()
+
+    def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            sent = self._connection.send(self._unsent)
+        except BlockingIOError:
+            sent = 0
+        except OSError:  # the kernel is gone; its exit is reported by the zygote
+            self._unsent.clear()
+            sent = 0
+        del self._unsent[:sent]
+        if self._unsent:
+            loop.add_writer(self._connection, self._write)
+        else:
+            loop.remove_writer(self._connection)
+
+    def _read_frames(self) -> None:
+        try:
+            data = self._receive()
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._connection)
+            # it has ended and will be reported, or a cell has closed what it is reached by
+            self._end = loop.call_later(
+                EXIT_GRACE_S, self._signal, self._init_pidfd, signal.SIGKILL
+            )
+            if not self.ready.done():
+                self.ready.set_exception(KernelStartError("the kernel ended at its start"))
+            return
+        self._buffer += data
+        while len(self._buffer) >= HEADER.size:
+            (size,) = HEADER.unpack_from(self._buffer)
+            if size > MAX_FRAME_BYTES:  # not what our shell sends: an agent wrote to the socket
+                self._signal(self._init_pidfd, signal.SIGKILL)
+                self._buffer.clear()
+                return
+            if len(self._buffer) < HEADER.size + size:
+                return
+            body = bytes(self._buffer[HEADER.size : HEADER.size + size])
+            del self._buffer[: HEADER.size + size]
+            self._take(body)
+
+    def _receive(self) -> bytes:
+        """Receive bytes, and with the first of them the kernel's own pidfd."""
+        if self._pidfd is not None:
+            return self._connection.recv(1 << 18)
+        data, fds, _, _ = socket.recv_fds(self._connection, 1 << 18, 1)
+        if fds:
+            self._pidfd = fds[0]
+            fields = Path(f"/proc/self/fdinfo/{self._pidfd}").read_text().splitlines()
+            self._pid = next(int(line.split()[1]) for line in fields if line.startswith("Pid:"))
+        return data
+
+    def _take(self, body: bytes) -> None:
+        """Route one frame; what is no frame of ours is dropped."""
+        try:
+            message = json.loads(body)
+            number, kind, content = message["cell"], message["kind"], message["content"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return
+        if not isinstance(content, dict):
+            return
+        if number == 0 and not self.ready.done():
+            if kind in ("ready", "attached"):
+                self.ready.set_result(None)
+            elif kind == "failed":
+                reason = str(content.get("reason", "")).strip()
+                self.ready.set_exception(KernelStartError(f"the kernel's set-up failed: {reason}"))
+            return
+        cell = self._cell
+        if cell is None or number != self._number:
+            return
+        cell.last_message = time.monotonic()
+        if kind == "done":
+            for name in self._output_fds:
+                self._read_output(name)
+            cell.failed, cell.exiting = bool(content.get("failed")), bool(content.get("exiting"))
+            cell.replied = cell.idle = True
+            cell.settle()
+        elif kind == "dropped":
+            cell.collector.drop(content.get("chars"))
+        else:
+            cell.collector.add(str(kind), content)
+
+    def _read_output(self, name: str) -> None:
+        """Take what came through a pipe; at most a few chunks, so that a flood starves nobody."""
+        fd = self._output_fds[name]
+        for _ in range(16):
+            try:
+                data = os.read(fd, PIPE_CHUNK)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                asyncio.get_running_loop().remove_reader(fd)
+                return
+            if self._cell is not None:
+                text = self._decoders[name].decode(data)
+                self._cell.collector.add("stream", {"name": name, "text": text})
+                self._cell.last_message = time.monotonic()
