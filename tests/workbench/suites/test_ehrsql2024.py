@@ -382,7 +382,7 @@ def test_comparison_is_the_official_one() -> None:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SuiteBuild]:
-    missing = [file.path for file in MANIFEST.data if not (SHARED / file.path).is_file()]
+    missing = [file.path for file in MANIFEST.data if file.find(SHARED) is None]
     if missing:
         pytest.skip(f"EHRSQL-2024 is not in {SHARED} (BENCHSIDE_DATA): no {missing[0]}")
     yield build_from(SHARED, tmp_path_factory.mktemp("ehrsql2024"))
