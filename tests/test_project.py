@@ -12,6 +12,8 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
+NAMES_AT_CONDA = {"duckdb": "python-duckdb", "playwright": "playwright-python"}
+
 
 def specs(lines: list[str]) -> dict[str, str]:
     """Name (normalised) → version specifier."""
@@ -24,6 +26,8 @@ def test_conda_environment_and_pyproject_agree() -> None:
     listed = specs([line for line in conda if isinstance(line, str)])
     assert listed.pop("python") == PROJECT["requires-python"]
     del listed["pip"]
+    for name, at_conda in NAMES_AT_CONDA.items():
+        listed[name] = listed.pop(at_conda)
     assert listed == specs(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"])
 
 
