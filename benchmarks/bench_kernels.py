@@ -32,7 +32,9 @@ from benchside_kernels.sandbox import sandbox_problem
 from benchside_kernels.session import KernelSession
 from benchside_kernels.stock import StockKernels
 
-IMPORTS = ("import numpy as np", "import pandas as pd", "import matplotlib.pyplot as plt")
+IMPORTS = (
+    "import duckdb", "import numpy as np", "import pandas as pd", "import matplotlib.pyplot as plt",
+)  # fmt: skip
 ROWS = 1_400_000
 
 
