@@ -19,18 +19,24 @@ class DataFile(Frozen):
     """A file that the user has to bring, relative to the data folder.
 
     Args:
+        path: may hold the wildcards of `Path.glob`; of several matches the first by name counts.
         alternatives: other places or packings of the same file; the first that is there counts.
         sha256: of the version that was tested; another one is refused unless None.
+        optional: True where the builder can do without; it says itself what it lacks.
     """
 
     path: str
     alternatives: tuple[str, ...] = ()
     sha256: str | None = None
+    optional: bool = False
 
     def find(self, data: Path) -> Path | None:
         """Return the file in a data folder, None if it is not there."""
-        places = (data / place for place in (self.path, *self.alternatives))
-        return next((place for place in places if place.is_file()), None)
+        for place in (self.path, *self.alternatives):
+            found = sorted(path for path in data.glob(place) if path.is_file())
+            if found:
+                return found[0]
+        return None
 
 
 class SuiteManifest(Frozen):
