@@ -8,6 +8,8 @@ folder that both can write to. Not offered: the debugger, which talks TCP, and G
 from __future__ import annotations
 
 import contextlib
+import faulthandler  # noqa: F401  (imported by ipykernel and tornado when they start)
+import logging
 import os
 import signal
 import socket
@@ -17,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import ipykernel.ipkernel
+import tornado.platform.asyncio  # noqa: F401
 import zmq
 from ipykernel.heartbeat import Heartbeat
 from ipykernel.iostream import IOPubThread
@@ -59,10 +62,11 @@ def become_jupyter_kernel(
 
 
 def prepare() -> None:
-    """Do in the zygote what needs no socket, thread or loop."""
+    """Do in the zygote what needs no socket, thread or loop that would stay."""
     _load_debugger_stub()
-    app: Any = _App.instance(log_level=50)
+    app: Any = _App.instance(log_level=logging.CRITICAL)
     app.init_pdb()
+    app.log.info("made")  # makes the log, too
 
 
 def _load_debugger_stub() -> None:
