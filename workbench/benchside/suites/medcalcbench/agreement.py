@@ -11,8 +11,10 @@ from typing import Literal
 
 import pandas as pd
 
-from benchside.suites.medcalcbench.calculators import RECIPES
-from benchside.suites.medcalcbench.entities import Argument, NotMappedError
+from benchside.calculators import BY_NUMBER, CalculatorError
+from benchside.calculators.inputs import Argument
+from benchside.suites.medcalcbench.calculators import ENTITIES
+from benchside.suites.medcalcbench.entities import NotMappedError, read_values
 from benchside.suites.medcalcbench.rows import Answer, Row
 
 DECIMALS = 3
@@ -38,16 +40,13 @@ class Recomputation:
 
 def recompute(row: Row) -> Recomputation:
     """Compute a row's answer from its entities and compare it with the published label."""
-    recipe = RECIPES.get(row.calculator)
-    if recipe is None:
-        return Recomputation("not recomputed", reason="no formula")
+    calculator = BY_NUMBER[row.calculator]
     try:
-        arguments = recipe.arguments(row.entities)
-        value = recipe.formula(**arguments)
-    except NotMappedError as error:
+        values = read_values(row.entities, ENTITIES[row.calculator])
+        arguments = calculator.arguments(values, in_range=False)
+        value = calculator.exact(arguments)
+    except (NotMappedError, CalculatorError) as error:
         return Recomputation("not recomputed", reason=str(error))
-    except (ArithmeticError, ValueError, KeyError) as error:
-        return Recomputation("not recomputed", reason=f"{type(error).__name__}: {error}")
     if isinstance(value, float):
         value = round(value, DECIMALS)
     return Recomputation("agrees" if row.accepts(value) else "differs", arguments, value)

@@ -1,16 +1,14 @@
-"""The 55 calculators of MedCalc-Bench: type and unit of the answer, and the formula for 51 of them.
+"""The 55 calculators of MedCalc-Bench: type and unit of the answer, and which entities they take.
 
-Source of the types: `evaluate` of the benchmark (evaluation/evaluate.py), by calculator id.
+The formulas are those of `benchside.calculators`. Source of the types: `evaluate` of the benchmark
+(evaluation/evaluate.py), by calculator id.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
-from benchside.suites.medcalcbench import formulas, scores
-from benchside.suites.medcalcbench.entities import Argument, Entity, read_argument
+from benchside.suites.medcalcbench.entities import Entity
 from benchside.task import AnswerKind
 
 DATES = (13, 68)
@@ -28,23 +26,6 @@ ANSWER_UNITS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How to recompute one calculator: a formula and where its arguments come from."""
-
-    formula: Callable[..., Any]
-    inputs: Mapping[str, Entity]
-
-    def arguments(self, entities: Mapping[str, object]) -> dict[str, Argument]:
-        """Return the formula's arguments in its units.
-
-        Raises:
-            NotMappedError: an entity is missing or not of the expected form.
-        """
-        found = {name: read_argument(entities, entity) for name, entity in self.inputs.items()}
-        return {name: value for name, value in found.items() if value is not None}
-
-
 def answer_kind(calculator: int) -> AnswerKind | None:
     """Return the type of a calculator's answer; None where the calculator is not known."""
     kinds: dict[AnswerKind, tuple[int, ...]] = {
@@ -58,45 +39,61 @@ def _flags(**names: str) -> dict[str, Entity]:
 
 
 SEX = Entity("sex", "text")
-AGE = Entity("age", "age_y")
-WEIGHT = Entity("weight", "weight_kg")
-HEIGHT = Entity("height", "height_cm")
-CREATININE = Entity("creatinine", "creatinine_mg_dl")
-BILIRUBIN = Entity("Bilirubin", "bilirubin_mg_dl")
-ALBUMIN = Entity("Albumin", "albumin_g_dl")
-GLUCOSE = Entity("Glucose", "glucose_mg_dl")
-BUN = Entity("Blood Urea Nitrogen (BUN)", "bun_mg_dl")
-SODIUM = Entity("Sodium", "ion_meq_l")
+AGE = Entity("age")
+WEIGHT = Entity("weight")
+HEIGHT = Entity("height")
+CREATININE = Entity("creatinine")
+BILIRUBIN = Entity("Bilirubin")
+ALBUMIN = Entity("Albumin")
+GLUCOSE = Entity("Glucose")
+BUN = Entity("Blood Urea Nitrogen (BUN)")
+SODIUM = Entity("Sodium")
 INR = Entity("international normalized ratio", "number")
-PULSE = Entity("Heart Rate or Pulse", "rate_per_min")
-BREATHS = Entity("respiratory rate", "rate_per_min")
-TEMPERATURE = Entity("Temperature", "temperature_c")
-SYSTOLIC = Entity("Systolic Blood Pressure", "pressure_mm_hg")
-DIASTOLIC = Entity("Diastolic Blood Pressure", "pressure_mm_hg")
-TOTAL = Entity("Total cholesterol", "cholesterol_mg_dl")
-HDL = Entity("high-density lipoprotein cholesterol", "cholesterol_mg_dl")
+PULSE = Entity("Heart Rate or Pulse")
+BREATHS = Entity("respiratory rate")
+TEMPERATURE = Entity("Temperature")
+SYSTOLIC = Entity("Systolic Blood Pressure")
+DIASTOLIC = Entity("Diastolic Blood Pressure")
+PRESSURE = {"systolic": SYSTOLIC, "diastolic": DIASTOLIC}
+TOTAL = Entity("Total cholesterol")
+HDL = Entity("high-density lipoprotein cholesterol")
+HEMATOCRIT = Entity("Hematocrit")
+LEUKOCYTES = Entity("White blood cell count")
+PLATELETS = Entity("Platelet count")
+COMA = Entity("Glasgow Coma Score", "number")
+OXYGEN = Entity("Partial pressure of oxygen (PaO₂) for Apache II")
+INSPIRED = Entity("FiO₂")
 LAST_PERIOD = Entity("Last menstrual date", "date")
 PAST_EMBOLISM = "Previously Documented Pulmonary Embolism"
 PAST_THROMBOSIS = "Previously documented Deep Vein Thrombosis"
+PAST = {"past_embolism": PAST_EMBOLISM, "past_thrombosis": PAST_THROMBOSIS}
 
 GAP = {
-    "sodium_meq_l": SODIUM,
-    "chloride_meq_l": Entity("Chloride", "ion_meq_l"),
-    "bicarbonate_meq_l": Entity("Bicarbonate", "ion_meq_l"),
+    "sodium": SODIUM,
+    "chloride": Entity("Chloride"),
+    "bicarbonate": Entity("Bicarbonate"),
 }
-GAP_ALBUMIN = {**GAP, "albumin_g_dl": ALBUMIN}
-QT = {"qt_ms": Entity("QT interval", "qt_ms"), "rate_per_min": PULSE}
-BODY = {"weight_kg": WEIGHT, "height_cm": HEIGHT}
+GAP_ALBUMIN = {**GAP, "albumin": ALBUMIN}
+QT = {"qt": Entity("QT interval"), "pulse": PULSE}
+BODY = {"weight": WEIGHT, "height": HEIGHT}
+# What annotators wrote, where it is not the library's own word; True alone says the least.
+LIVER: dict[object, object] = {"Mild": "mild", "Moderate": "moderate to severe", "Severe": "moderate to severe",
+         "Moderate to Severe": "moderate to severe"}  # fmt: skip
+DIABETES: dict[object, object] = {"None or diet-controlled": "none", "None or Diet-controlled": "none",
+            "Uncomplicated": "uncomplicated", "End-organ damage": "end-organ damage"}  # fmt: skip
+TUMOR: dict[object, object] = {
+    False: "none",
+    True: "localized",
+    "Localized": "localized",
+    "Metastatic": "metastatic",
+}
+SEVERE: dict[object, object] = {False: False, True: True, "Severe": True}
 
-RECIPES: dict[int, Recipe] = {
-    2: Recipe(
-        formulas.creatinine_clearance,
-        {"sex": SEX, "age_y": AGE, **BODY, "creatinine_mg_dl": CREATININE},
-    ),
-    3: Recipe(formulas.gfr_ckd_epi, {"sex": SEX, "age_y": AGE, "creatinine_mg_dl": CREATININE}),
-    4: Recipe(
-        scores.cha2ds2_vasc,
-        {"sex": SEX, "age_y": AGE}
+ENTITIES: dict[int, Mapping[str, Entity]] = {
+    2: {"sex": SEX, "age": AGE, **BODY, "creatinine": CREATININE},
+    3: {"sex": SEX, "age": AGE, "creatinine": CREATININE},
+    4: (
+        {"sex": SEX, "age": AGE}
         | _flags(
             failure="Congestive Heart Faliure",
             hypertension="Hypertension history",
@@ -105,58 +102,40 @@ RECIPES: dict[int, Recipe] = {
             tia="Transient Ischemic Attacks History",
             embolism="Thromboembolism history",
             vascular="Vascular disease history",
-        ),
+        )
     ),
-    5: Recipe(
-        formulas.mean_arterial_pressure,
-        {"systolic_mm_hg": SYSTOLIC, "diastolic_mm_hg": DIASTOLIC},
-    ),
-    6: Recipe(formulas.body_mass_index, BODY),
-    7: Recipe(
-        formulas.corrected_calcium,
-        {"calcium_mg_dl": Entity("Calcium", "calcium_mg_dl"), "albumin_g_dl": ALBUMIN},
-    ),
-    8: Recipe(
-        scores.wells_embolism,
-        {"rate_per_min": PULSE}
+    5: PRESSURE,
+    6: BODY,
+    7: {"calcium": Entity("Calcium"), "albumin": ALBUMIN},
+    8: (
+        {"pulse": PULSE}
         | _flags(
             thrombosis_signs="Clinical signs and symptoms of Deep Vein Thrombosis",
             likeliest="Pulmonary Embolism is #1 diagnosis OR equally likely",
             immobile="Immobilization for at least 3 days",
             surgery="Surgery in the previous 4 weeks",
-            past_embolism=PAST_EMBOLISM,
-            past_thrombosis=PAST_THROMBOSIS,
+            **PAST,
             hemoptysis="Hemoptysis",
             malignancy="Malignancy with treatment within 6 months or palliative",
-        ),
+        )
     ),
-    9: Recipe(
-        formulas.gfr_mdrd,
-        {
-            "sex": SEX,
-            "age_y": AGE,
-            "creatinine_mg_dl": CREATININE,
-            "race": Entity("Race", "text", required=False),
-        },
-    ),
-    10: Recipe(formulas.ideal_weight, {"sex": SEX, "height_cm": HEIGHT}),
-    11: Recipe(formulas.qtc_bazett, QT),
-    13: Recipe(
-        formulas.due_date,
-        {"last_period": LAST_PERIOD, "cycle_days": Entity("cycle length", "number")},
-    ),
-    15: Recipe(
-        scores.child_pugh,
-        {
-            "bilirubin_mg_dl": BILIRUBIN,
-            "albumin_g_dl": ALBUMIN,
-            "inr": INR,
-            "ascites": Entity("Ascites", "text", required=False),
-            "encephalopathy": Entity("Encephalopathy", "text", required=False),
-        },
-    ),
-    16: Recipe(
-        scores.wells_thrombosis,
+    9: {
+        "sex": SEX,
+        "age": AGE,
+        "creatinine": CREATININE,
+        "race": Entity("Race", "text", required=False),
+    },
+    10: {"sex": SEX, "height": HEIGHT},
+    11: QT,
+    13: {"last_period": LAST_PERIOD, "cycle": Entity("cycle length", "number")},
+    15: {
+        "bilirubin": BILIRUBIN,
+        "albumin": ALBUMIN,
+        "inr": INR,
+        "ascites": Entity("Ascites", "text", required=False),
+        "encephalopathy": Entity("Encephalopathy", "text", required=False),
+    },
+    16: (
         _flags(
             cancer="Active cancer",
             bedridden="Bedridden recently >3 days or major surgery within 12 weeks",
@@ -169,23 +148,21 @@ RECIPES: dict[int, Recipe] = {
             leg="Entire Leg Swollen",
             tenderness="Localized tenderness along the deep venous system",
             edema="Pitting edema, confined to symptomatic leg",
-        ),
+        )
     ),
-    17: Recipe(
-        scores.cardiac_risk_index,
-        {"creatinine_mg_dl": Entity("Pre-operative creatinine", "creatinine_mg_dl")}
+    17: (
+        {"creatinine": Entity("Pre-operative creatinine")}
         | _flags(
             surgery="Elevated-risk surgery",
             ischemic="History of ischemic heart disease",
             failure="Congestive Heart Failure criteria for the Cardiac Risk Index rule",
             cerebrovascular="History of cerebrovascular disease",
             insulin="Pre-operative treatment with insulin",
-        ),
+        )
     ),
-    18: Recipe(
-        scores.heart_score,
+    18: (
         {
-            "age_y": AGE,
+            "age": AGE,
             "suspicion": Entity("Suspicion History", "text"),
             "ecg": Entity("Electrocardiogram Test", "text"),
             "troponin": Entity("Initial troponin", "text"),
@@ -199,61 +176,49 @@ RECIPES: dict[int, Recipe] = {
             family="parent or sibling with Cardiovascular disease before age 65",
             atherosclerosis="atherosclerotic disease",
             tia="Transient Ischemic Attacks History",
-        ),
+        )
     ),
-    19: Recipe(
-        formulas.fib4,
-        {
-            "age_y": AGE,
-            "ast_u_l": Entity("Aspartate aminotransferase", "enzyme_u_l"),
-            "alt_u_l": Entity("Alanine aminotransferase", "enzyme_u_l"),
-            "platelets_per_ul": Entity("Platelet count", "cells_per_ul"),
-        },
-    ),
-    20: Recipe(
-        scores.centor_score,
-        {"age_y": AGE, "temperature_c": TEMPERATURE}
+    19: {
+        "age": AGE,
+        "ast": Entity("Aspartate aminotransferase"),
+        "alt": Entity("Alanine aminotransferase"),
+        "platelets": PLATELETS,
+    },
+    20: (
+        {"age": AGE, "temperature": TEMPERATURE}
         | _flags(
             no_cough="Cough Absent",
             nodes="Tender/swollen anterior cervical lymph nodes",
             exudate="Exudate or swelling on tonsils",
-        ),
+        )
     ),
-    21: Recipe(
-        scores.glasgow_coma_score,
+    21: {
+        "eye": Entity("Best eye response", "text"),
+        "verbal": Entity("Best verbal response", "text"),
+        "motor": Entity("Best motor response", "text"),
+    },
+    22: {"weight": WEIGHT},
+    23: (
         {
-            "eye": Entity("Best eye response", "text"),
-            "verbal": Entity("Best verbal response", "text"),
-            "motor": Entity("Best motor response", "text"),
-        },
-    ),
-    22: Recipe(formulas.maintenance_fluid, {"weight_kg": WEIGHT}),
-    23: Recipe(
-        formulas.meld_na,
-        {
-            "creatinine_mg_dl": CREATININE,
-            "bilirubin_mg_dl": BILIRUBIN,
+            "creatinine": CREATININE,
+            "bilirubin": BILIRUBIN,
             "inr": INR,
-            "sodium_meq_l": SODIUM,
+            "sodium": SODIUM,
         }
         | _flags(
             dialysis="Dialysis at least twice in the past week",
             hemodialysis="Continuous veno-venous hemodialysis for ≥24 hours in the past week",
-        ),
+        )
     ),
-    24: Recipe(
-        formulas.steroid_equivalent,
+    24: {
+        "steroid": Entity("input steroid", "steroid"),
+        "dose": Entity("input steroid", "dose"),
+        "target": Entity("target steroid", "text"),
+    },
+    25: (
         {
-            "steroid": Entity("input steroid", "steroid"),
-            "dose_mg": Entity("input steroid", "dose_mg"),
-            "target": Entity("target steroid", "text"),
-        },
-    ),
-    25: Recipe(
-        scores.has_bled,
-        {
-            "age_y": AGE,
-            "drinks_per_week": Entity("Number of Alcoholic Drinks Per Week", "number", False),
+            "age": AGE,
+            "drinks": Entity("Number of Alcoholic Drinks Per Week", "number", False),
         }
         | _flags(
             hypertension="Hypertension history",
@@ -263,42 +228,60 @@ RECIPES: dict[int, Recipe] = {
             bleeding="Prior major bleeding or predisposition to bleeding",
             labile_inr="Labile international normalized ratio",
             medication="Medication usage predisposing to bleeding",
-        ),
+        )
     ),
-    26: Recipe(formulas.corrected_sodium, {"sodium_meq_l": SODIUM, "glucose_mg_dl": GLUCOSE}),
-    27: Recipe(
-        scores.glasgow_blatchford,
+    26: {"sodium": SODIUM, "glucose": GLUCOSE},
+    27: (
         {
             "sex": SEX,
-            "bun_mg_dl": BUN,
-            "hemoglobin_g_dl": Entity("Hemoglobin", "hemoglobin_g_dl"),
-            "systolic_mm_hg": SYSTOLIC,
-            "rate_per_min": PULSE,
+            "urea_nitrogen": BUN,
+            "hemoglobin": Entity("Hemoglobin"),
+            "systolic": SYSTOLIC,
+            "pulse": PULSE,
         }
         | _flags(
             melena="Melena present",
             syncope="Recent syncope",
             hepatic="Hepatic disease history",
             failure="Cardiac failure present",
-        ),
+        )
     ),
-    29: Recipe(
-        scores.pneumonia_severity,
+    28: {
+        "age": AGE,
+        "temperature": TEMPERATURE,
+        **PRESSURE,
+        "pulse": PULSE,
+        "breaths": BREATHS,
+        "inspired_oxygen": INSPIRED,
+        "oxygen": Entity(OXYGEN.name, required=False),
+        "gradient": Entity("A-a gradient", "number", required=False),
+        "ph": Entity("pH", "number"),
+        "sodium": SODIUM,
+        "potassium": Entity("Potassium"),
+        "creatinine": CREATININE,
+        "hematocrit": HEMATOCRIT,
+        "leukocytes": LEUKOCYTES,
+        "coma_score": COMA,
+        "surgery": Entity("Surgery Type", "text", required=False),
+    }
+    | _flags(
+        acute_renal_failure="Acute renal failure",
+        organ_failure="History of severe organ failure or immunocompromise",
+    ),
+    29: (
         {
             "sex": SEX,
-            "age_y": AGE,
-            "rate_per_min": PULSE,
-            "temperature_c": TEMPERATURE,
+            "age": AGE,
+            "pulse": PULSE,
+            "temperature": TEMPERATURE,
             "ph": Entity("pH", "number"),
-            "breaths_per_min": BREATHS,
-            "systolic_mm_hg": SYSTOLIC,
-            "bun_mg_dl": BUN,
-            "sodium_meq_l": SODIUM,
-            "glucose_mg_dl": GLUCOSE,
-            "hematocrit": Entity("Hematocrit", "percent"),
-            "oxygen_mm_hg": Entity(
-                "Partial pressure of oxygen (PaO₂) for Apache II", "pressure_mm_hg"
-            ),
+            "breaths": BREATHS,
+            "systolic": SYSTOLIC,
+            "urea_nitrogen": BUN,
+            "sodium": SODIUM,
+            "glucose": GLUCOSE,
+            "hematocrit": HEMATOCRIT,
+            "oxygen": OXYGEN,
         }
         | _flags(
             nursing_home="Nursing home resident",
@@ -309,114 +292,162 @@ RECIPES: dict[int, Recipe] = {
             renal="Renal disease",
             mental="Altered mental status",
             effusion="Pleural effusion on x-ray",
-        ),
+        )
     ),
-    30: Recipe(
-        formulas.serum_osmolality,
-        {"sodium_meq_l": SODIUM, "bun_mg_dl": BUN, "glucose_mg_dl": GLUCOSE},
+    30: {"sodium": SODIUM, "urea_nitrogen": BUN, "glucose": GLUCOSE},
+    31: {"glucose": GLUCOSE, "insulin": Entity("Insulin")},
+    32: {
+        "age": AGE,
+        "liver": Entity("Liver disease severity", "text", False, LIVER),
+        "diabetes": Entity("Diabetes mellitus criteria for CCI rule", "text", False, DIABETES),
+        "tumor": Entity("Solid tumor", "text", False, TUMOR),
+        "renal": Entity("Moderate to severe Chronic Kidney Disease", "flag", False, SEVERE),
+    }
+    | _flags(
+        infarction="Myocardial infarction",
+        failure="Congestive Heart Faliure",
+        peripheral="Peripheral vascular disease",
+        stroke="Cerebrovascular Accident",
+        tia="Transient Ischemic Attacks History",
+        dementia="Dementia",
+        copd="Chronic Obstructive Pulmonary Disease",
+        connective="Connective tissue disease",
+        ulcer="Peptic ulcer disease",
+        hemiplegia="Hemiplegia",
+        leukemia="Leukemia",
+        lymphoma="Lymphoma",
+        aids="AIDS",
     ),
-    31: Recipe(
-        formulas.homa_ir,
-        {"glucose_mg_dl": GLUCOSE, "insulin_uiu_ml": Entity("Insulin", "insulin_uiu_ml")},
-    ),
-    33: Recipe(
-        scores.feverpain,
+    33: (
         _flags(
             fever="Fever in past 24 hours",
             no_cough="Absence of cough or coryza",
             early="Symptom onset ≤3 days",
             purulent="Purulent tonsils",
             inflamed="Severe tonsil inflammation",
-        ),
+        )
     ),
-    38: Recipe(
-        formulas.free_water_deficit,
-        {"sex": SEX, "age_y": AGE, "weight_kg": WEIGHT, "sodium_meq_l": SODIUM},
+    36: {
+        "sex": SEX,
+        "age": AGE,
+        "bmi": Entity("Body Mass Index (BMI)", required=False),
+        "surgery": Entity("Surgery Type", "text", required=False),
+        "mobility": Entity("Mobility", "text", required=False),
+    }
+    | _flags(
+        recent_surgery="Major Surgery in the last month",
+        failure="Congestive Heart Failure in the last month",
+        sepsis="Sepsis in the last month",
+        pneumonia="Pneumonia in the last month",
+        cast="Immobilizing plaster cast in the last month",
+        fracture="Hip, pelvis, or leg fracture in the last month",
+        stroke="Stroke in the last month",
+        trauma="Multiple trauma in the last month",
+        cord="Acute spinal cord injury causing paralysis in the last month",
+        varicose="Varicose veins",
+        swollen="Current swollen legs",
+        venous_access="Current central venous access",
+        **PAST,
+        family="Family history of thrombosis",
+        factor_v="Positive Factor V Leiden",
+        prothrombin="Positive prothrombin 20210A",
+        homocysteine="Elevated serum homocysteine",
+        lupus="Positive lupus anticoagulant",
+        anticardiolipin="Elevated anticardiolipin antibody",
+        heparin="Heparin-induced thrombocytopenia",
+        thrombophilia="Other congenital or acquired thrombophilia",
+        bowel="History of inflammatory bowel disease",
+        infarction="Acute Myocardial infarction",
+        copd="Chronic Obstructive Pulmonary Disease",
+        malignancy="Present or previous malignancy",
     ),
-    39: Recipe(formulas.anion_gap, GAP),
-    40: Recipe(
-        formulas.sodium_excretion,
+    38: {"sex": SEX, "age": AGE, "weight": WEIGHT, "sodium": SODIUM},
+    39: GAP,
+    40: {
+        "sodium": SODIUM,
+        "creatinine": CREATININE,
+        "urine_sodium": Entity("Urine sodium"),
+        "urine_creatinine": Entity("Urine creatinine"),
+    },
+    43: {
+        "oxygen": OXYGEN,
+        "inspired_oxygen": INSPIRED,
+        "platelets": PLATELETS,
+        "coma_score": COMA,
+        "bilirubin": BILIRUBIN,
+        "creatinine": Entity("creatinine", required=False),
+        "urine": Entity("Urine Output", required=False),
+        "systolic": Entity("Systolic Blood Pressure", required=False),
+        "diastolic": Entity("Diastolic Blood Pressure", required=False),
+        "dopamine": Entity("DOPamine", required=False),
+        "dobutamine": Entity("DOBUTamine", required=False),
+        "epinephrine": Entity("EPINEPHrine", required=False),
+        "norepinephrine": Entity("norEPINEPHrine", required=False),
+    }
+    | _flags(
+        ventilated="On mechanical ventilation",
+        cpap="Continous positive airway pressure",
+        hypotension="Hypotension",
+    ),
+    44: {
+        "total_cholesterol": TOTAL,
+        "hdl_cholesterol": HDL,
+        "triglycerides": Entity("Triglycerides"),
+    },
+    45: (
         {
-            "sodium_meq_l": SODIUM,
-            "creatinine_mg_dl": CREATININE,
-            "urine_sodium_meq_l": Entity("Urine sodium", "ion_meq_l"),
-            "urine_creatinine_mg_dl": Entity("Urine creatinine", "creatinine_mg_dl"),
-        },
-    ),
-    44: Recipe(
-        formulas.ldl_cholesterol,
-        {
-            "total_mg_dl": TOTAL,
-            "hdl_mg_dl": HDL,
-            "triglycerides_mg_dl": Entity("Triglycerides", "triglycerides_mg_dl"),
-        },
-    ),
-    45: Recipe(
-        scores.curb65,
-        {
-            "age_y": AGE,
-            "systolic_mm_hg": SYSTOLIC,
-            "diastolic_mm_hg": DIASTOLIC,
-            "bun_mg_dl": BUN,
-            "breaths_per_min": BREATHS,
+            "age": AGE,
+            "systolic": SYSTOLIC,
+            "diastolic": DIASTOLIC,
+            "urea_nitrogen": BUN,
+            "breaths": BREATHS,
         }
-        | _flags(confusion="Confusion"),
+        | _flags(confusion="Confusion")
     ),
-    46: Recipe(
-        formulas.framingham_risk,
+    46: (
         {
             "sex": SEX,
-            "age_y": AGE,
-            "total_mg_dl": TOTAL,
-            "hdl_mg_dl": HDL,
-            "systolic_mm_hg": SYSTOLIC,
+            "age": AGE,
+            "total_cholesterol": TOTAL,
+            "hdl_cholesterol": HDL,
+            "systolic": SYSTOLIC,
         }
-        | _flags(treated="Blood pressure being treated with medicines", smoker="Smoker"),
+        | _flags(treated="Blood pressure being treated with medicines", smoker="Smoker")
     ),
-    48: Recipe(
-        scores.perc_rule,
+    48: (
         {
-            "age_y": AGE,
-            "rate_per_min": PULSE,
-            "saturation": Entity("O₂ saturation percentage", "percent"),
+            "age": AGE,
+            "pulse": PULSE,
+            "saturation": Entity("O₂ saturation percentage"),
         }
         | _flags(
             leg="Unilateral Leg Swelling",
             hemoptysis="Hemoptysis",
             surgery="Recent surgery or trauma",
-            past_embolism=PAST_EMBOLISM,
-            past_thrombosis=PAST_THROMBOSIS,
+            **PAST,
             hormones="Hormone use",
-        ),
+        )
     ),
-    49: Recipe(formulas.morphine_equivalents, {"doses": Entity("", "opioids")}),
-    51: Recipe(
-        scores.sirs_criteria,
-        {
-            "temperature_c": TEMPERATURE,
-            "rate_per_min": PULSE,
-            "breaths_per_min": BREATHS,
-            "leukocytes_per_ul": Entity("White blood cell count", "cells_per_ul"),
-            "carbon_dioxide_mm_hg": Entity("PaCO₂", "pressure_mm_hg", required=False),
-        },
-    ),
-    56: Recipe(formulas.qtc_fridericia, QT),
-    57: Recipe(formulas.qtc_framingham, QT),
-    58: Recipe(formulas.qtc_hodges, QT),
-    59: Recipe(formulas.qtc_rautaharju, QT),
-    60: Recipe(formulas.body_surface, BODY),
-    61: Recipe(
-        formulas.target_weight, {"bmi": Entity("Body Mass Index (BMI)", "bmi"), "height_cm": HEIGHT}
-    ),
-    62: Recipe(formulas.adjusted_weight, {"sex": SEX, **BODY}),
-    63: Recipe(formulas.delta_gap, GAP),
-    64: Recipe(formulas.delta_ratio, GAP),
-    65: Recipe(formulas.albumin_anion_gap, GAP_ALBUMIN),
-    66: Recipe(formulas.albumin_delta_gap, GAP_ALBUMIN),
-    67: Recipe(formulas.albumin_delta_ratio, GAP_ALBUMIN),
-    68: Recipe(formulas.conception_date, {"last_period": LAST_PERIOD}),
-    69: Recipe(
-        formulas.gestational_age,
-        {"last_period": LAST_PERIOD, "today": Entity("Current Date", "date")},
-    ),
+    49: {"doses": Entity("", "opioids")},
+    51: {
+        "temperature": TEMPERATURE,
+        "pulse": PULSE,
+        "breaths": BREATHS,
+        "leukocytes": LEUKOCYTES,
+        "carbon_dioxide": Entity("PaCO₂", required=False),
+    },
+    56: QT,
+    57: QT,
+    58: QT,
+    59: QT,
+    60: BODY,
+    61: {"bmi": Entity("Body Mass Index (BMI)"), "height": HEIGHT},
+    62: {"sex": SEX, **BODY},
+    63: GAP,
+    64: GAP,
+    65: GAP_ALBUMIN,
+    66: GAP_ALBUMIN,
+    67: GAP_ALBUMIN,
+    68: {"last_period": LAST_PERIOD},
+    69: {"last_period": LAST_PERIOD, "today": Entity("Current Date", "date")},
 }

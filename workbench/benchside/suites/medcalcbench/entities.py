@@ -1,8 +1,8 @@
-"""From a row's extracted entities to the arguments of a formula, in the formula's units.
+"""From a row's extracted entities to the inputs of a calculator.
 
 An entity is a number with its unit (`[1.4, "mg/dL"]`), a bare number, a text, a date or a flag, as
-the benchmark's annotators wrote it. A missing flag means absent; anything else that is missing, or
-has a unit that is not listed here, makes the row one that cannot be recomputed.
+the benchmark's annotators wrote it. A missing flag means absent; anything else that is missing or
+of another form makes the row one that cannot be recomputed. Units are converted by the library.
 """
 
 from __future__ import annotations
@@ -10,37 +10,16 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
-Argument: TypeAlias = str | float | bool | dict[str, list[float]]
 DATE_FORMAT = "%m/%d/%Y"
 
-# Factor from each published unit to the quantity's own. Molar factors: molar mass / 10.
-UNITS: dict[str, dict[str, float]] = {
-    "age_y": {"years": 1, "months": 1 / 12, "weeks": 1 / 52.1775, "days": 1 / 365.2425},
-    "weight_kg": {"kg": 1, "g": 0.001, "lbs": 0.45359237},
-    "height_cm": {"cm": 1, "m": 100, "in": 2.54},
-    "creatinine_mg_dl": {"mg/dL": 1, "µmol/L": 0.01131},
-    "bilirubin_mg_dl": {"mg/dL": 1, "µmol/L": 0.05847},
-    "glucose_mg_dl": {"mg/dL": 1, "mmol/L": 18.016},
-    "bun_mg_dl": {"mg/dL": 1, "mmol/L": 2.801},
-    "calcium_mg_dl": {"mg/dL": 1, "mmol/L": 4.008},
-    "cholesterol_mg_dl": {"mg/dL": 1, "mmol/L": 38.67},
-    "triglycerides_mg_dl": {"mg/dL": 1, "mmol/L": 88.57},
-    "albumin_g_dl": {"g/dL": 1, "g/L": 0.1, "mg/dL": 0.001},
-    "hemoglobin_g_dl": {"g/dL": 1, "g/L": 0.1},
-    "ion_meq_l": {"mEq/L": 1, "mmol/L": 1},
-    "enzyme_u_l": {"U/L": 1},
-    "insulin_uiu_ml": {"µIU/mL": 1},
-    "cells_per_ul": {"µL": 1, "L": 1e-6},
-    "pressure_mm_hg": {"mm hg": 1, "mm Hg": 1, "mmhg": 1},
-    "rate_per_min": {"beats per minute": 1, "bpm": 1, "breaths per minute": 1},
-    "percent": {"%": 1},
-    "bmi": {"kg/m^2": 1},
-    "qt_ms": {"msec": 1},
-}
-CELSIUS = ("degrees celsius", "degrees celsisus")  # the second is the benchmark's spelling
-FAHRENHEIT = ("degrees fahrenheit", "degrees fahreinheit")
+# The benchmark's spellings of units that the calculators know by another name.
+UNITS = {
+    "mm hg": "mm Hg", "mmhg": "mm Hg", "beats per minute": "/min", "bpm": "/min",
+    "breaths per minute": "/min", "kg/m^2": "kg/m²", "msec": "ms", "µL": "/µL", "L": "/L",
+    "degrees celsius": "°C", "degrees celsisus": "°C", "degrees fahrenheit": "°F",
+    "degrees fahreinheit": "°F", "mcg/kg/min": "µg/kg/min", "mc/kg/min": "µg/kg/min",
+}  # fmt: skip
 
 
 class NotMappedError(Exception):
@@ -49,26 +28,32 @@ class NotMappedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """Where an argument comes from.
+    """Where a calculator's input comes from.
 
     Args:
         name: the entity's name in the benchmark.
-        form: a quantity of `UNITS`, or `number`, `text`, `flag`, `date`, `temperature_c`,
-            `steroid`, `dose_mg`, `opioids`.
+        form: `quantity`, `number`, `text`, `flag`, `date`, `steroid`, `dose` or `opioids`.
         required: False where the formula has a default for it.
+        words: the input for each value that annotators wrote, where the two differ.
     """
 
     name: str
-    form: str
+    form: str = "quantity"
     required: bool = True
+    words: Mapping[object, object] | None = None
 
 
-def read_argument(entities: Mapping[str, object], entity: Entity) -> Argument | None:
-    """Return one argument, or None where it is left to the formula's default.
+def read_values(entities: Mapping[str, object], wanted: Mapping[str, Entity]) -> dict[str, object]:
+    """Return a calculator's inputs by name; those left to the formula's default are left out.
 
     Raises:
-        NotMappedError: the entity is missing or not of the expected form.
+        NotMappedError: an entity is missing or not of the expected form.
     """
+    found = {name: _read(entities, entity) for name, entity in wanted.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _read(entities: Mapping[str, object], entity: Entity) -> object:
     if entity.form == "opioids":
         return _opioids(entities)
     if entity.name not in entities:
@@ -76,23 +61,23 @@ def read_argument(entities: Mapping[str, object], entity: Entity) -> Argument | 
             raise NotMappedError(f"no entity {entity.name!r}")
         return None
     value = entities[entity.name]
+    if entity.words is not None and isinstance(value, (str, bool)) and value in entity.words:
+        return entity.words[value]
     match entity.form, value:
         case "flag", bool():
             return value
         case "number", int() | float():
             return float(value)
         case "text", str():
-            return value
+            return value.strip()
         case "date", str():
             return _iso_date(value)
         case "steroid", [str() as name, _, "mg"]:
             return name
-        case "dose_mg", [str(), int() | float() as dose, "mg"]:
+        case "dose", [str(), int() | float() as dose, "mg"]:
             return float(dose)
-        case "temperature_c", [int() | float() as degrees, str() as unit]:
-            return _celsius(degrees, unit)
-        case form, [int() | float() as amount, str() as unit] if unit in UNITS.get(form, {}):
-            return float(amount) * UNITS[form][unit]
+        case "quantity", [int() | float() as amount, str() as unit]:
+            return (float(amount), UNITS.get(unit, unit))
     raise NotMappedError(f"entity {entity.name!r} is {value!r}, no {entity.form}")
 
 
@@ -103,22 +88,14 @@ def _iso_date(text: str) -> str:
         raise NotMappedError(f"{text!r} is no date like 08/31/2023") from None
 
 
-def _celsius(degrees: float, unit: str) -> float:
-    if unit in CELSIUS:
-        return float(degrees)
-    if unit in FAHRENHEIT:
-        return (degrees - 32) * 5 / 9
-    raise NotMappedError(f"unit {unit!r} is no temperature")
-
-
-def _opioids(entities: Mapping[str, object]) -> dict[str, list[float]]:
-    """Return {opioid: [amount, doses a day]} of entities such as "Codeine Dose Per Day"."""
+def _opioids(entities: Mapping[str, object]) -> dict[str, tuple[float, float]]:
+    """Return {opioid: (amount, doses a day)} of entities such as "Codeine Dose Per Day"."""
     doses = {}
     for name, value in entities.items():
         if name.endswith(" Dose"):
             match value, entities.get(f"{name} Per Day"):
                 case [int() | float() as amount, str()], [int() | float() as per_day, "per day"]:
-                    doses[name.removesuffix(" Dose")] = [float(amount), float(per_day)]
+                    doses[name.removesuffix(" Dose")] = (float(amount), float(per_day))
                 case _:
                     raise NotMappedError(f"entity {name!r} is {value!r}, no daily dose")
     if not doses:

@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from benchside.calculators import BY_NUMBER
 from benchside.suites.medcalcbench.agreement import DECIMALS, Recomputation
-from benchside.suites.medcalcbench.calculators import RECIPES
 from benchside.suites.medcalcbench.rows import Answer, Row
 
 
@@ -43,7 +43,7 @@ def solution(row: Row, found: Recomputation) -> tuple[str, ...]:
     """Return cells that compute the answer, or state the label where it was not confirmed."""
     if found.status != "agrees" or found.arguments is None:
         return (_statement(row.label),)
-    formula = RECIPES[row.calculator].formula
+    formula = BY_NUMBER[row.calculator].formula
     values = "\n".join(f"    {name}={value!r}," for name, value in found.arguments.items())
     last = f"answer = {formula.__name__}(\n{values}\n)\n"
     if isinstance(found.value, float):
