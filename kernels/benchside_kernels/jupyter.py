@@ -92,6 +92,9 @@ class _Kernel(IPythonKernel):
         self.shell.kernel = self
         self.shell.display_pub.topic = b"display_data"
 
+    async def _progressively_terminate_all_children(self) -> None:
+        """Do nothing: they die with the pid namespace; upstream waits seconds for unreaped ones."""
+
 
 class _App(IPKernelApp):
     """ipykernel's application on sockets that listen already; reads no files and no arguments."""

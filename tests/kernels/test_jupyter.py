@@ -225,7 +225,9 @@ async def test_shutdown_leaves_nothing(manager: AsyncKernelManager) -> None:
     await kernel.run(f"import subprocess; subprocess.Popen(['sh', '-c', 'sleep 600; {mark}'])")
     assert _mentions(mark)
     file = Path(manager.connection_file)
+    process = manager.provisioner._kernel
     await manager.shutdown_kernel()
+    assert process.exited.result().code == 0  # it has ended by itself, in time
     kernel.client.stop_channels()
     assert not manager.has_kernel
     assert not file.exists()
