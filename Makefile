@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo check test test-slow bench clean
+.PHONY: install demo check test test-slow test-browser bench clean
 
 install: $(VENV)/.installed
 
@@ -28,7 +28,10 @@ test: install
 	$(BIN)/pytest -m 'not slow and not gpu and not network and not browser' -n 2
 
 test-slow: install
-	$(BIN)/pytest -m 'slow and not gpu and not network' -n 2
+	$(BIN)/pytest -m 'slow and not gpu and not network and not browser' -n 2
+
+test-browser: install
+	$(BIN)/pytest -m browser
 
 bench: install
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
