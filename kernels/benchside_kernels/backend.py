@@ -7,43 +7,24 @@ and kernels forked from a warm zygote into a sandbox (`forked.py`), which start 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchside_kernels.image import KernelImage
 from benchside_kernels.output import OutputCollector
 from benchside_kernels.process import ProcessExit
+from benchside_kernels.request import KernelRequest
 from benchside_kernels.sandbox import Isolation
 from benchside_kernels.wire import RunningCell
 
 
-@dataclass(frozen=True, slots=True)
-class KernelRequest:
-    """What kernel is wanted; see `KernelSession` for the fields.
+class LiveKernel(Protocol):
+    """One kernel process that is up and has its data.
 
-    `more_images` are not loaded, but `setup(...)` in a cell may.
+    `exited` is done as soon as it has ended; `lost_threads` are those that a copy is without.
     """
 
-    image: KernelImage | None
-    files: tuple[str, ...]
-    hidden: tuple[Path, ...]
-    seed: int
-    memory_mib: int
-    max_output_chars: int
-    setup_source: str
-    more_images: tuple[KernelImage, ...] = ()
-
-    @property
-    def images(self) -> tuple[KernelImage, ...]:
-        """All images that the kernel may read; they have one home."""
-        return self.more_images if self.image is None else (self.image, *self.more_images)
-
-
-class LiveKernel(Protocol):
-    """One kernel process that is up and has its data. `exited` is done as soon as it has ended."""
-
     exited: asyncio.Future[ProcessExit]
+    lost_threads: tuple[str, ...]
 
     def execute(self, source: str, collector: OutputCollector) -> RunningCell:
         """Send one cell."""
@@ -57,11 +38,11 @@ class LiveKernel(Protocol):
         """Interrupt the running cell."""
         ...
 
-    async def attach(self, folder: Path, key: bytes | None = None) -> Path:
+    async def attach(self, folder: Path | None = None, key: bytes | None = None) -> Path:
         """Turn the kernel into a Jupyter kernel with its sockets in `folder`.
 
         Args:
-            folder: exists, and only the user can enter it.
+            folder: exists, and only the user can enter it; None: one that goes with the kernel.
             key: signs messages; None for a new one.
 
         Returns:
@@ -69,6 +50,25 @@ class LiveKernel(Protocol):
 
         Raises:
             KernelStartError: it did not become one; it must be killed.
+        """
+        ...
+
+    async def fork(self, seed: int | None) -> LiveKernel:
+        """Return an independent copy of the kernel, which no cell runs in.
+
+        Args:
+            seed: of the copy's random generators; None: they go on as in the original.
+
+        Raises:
+            KernelStartError: this kind of kernel cannot, or no copy came up.
+        """
+        ...
+
+    async def keep(self, name: str, keep_s: float) -> None:
+        """Leave the kernel, frozen, where others can take it by its name; release it then.
+
+        Raises:
+            KernelStartError: this kind of kernel cannot, or the name is taken.
         """
         ...
 
@@ -90,13 +90,16 @@ class LiveKernel(Protocol):
 
 
 class KernelMaker(Protocol):
-    """Starts kernels. `keeps_files`: a restarted session finds its work folder as it was."""
+    """Starts kernels. `keeps_files`: sessions have a folder, and find it again after a restart."""
 
     keeps_files: bool
     isolation: Isolation
 
-    async def start(self, request: KernelRequest, folder: Path) -> LiveKernel:
-        """Start a kernel; `folder` is the session's own, empty at its first start.
+    async def start(self, request: KernelRequest, folder: Path | None) -> LiveKernel:
+        """Start a kernel.
+
+        Args:
+            folder: the session's own, empty at its first start; None where `keeps_files` is False.
 
         Raises:
             KernelStartError: it did not come up, or its set-up failed.

@@ -11,21 +11,26 @@ import contextlib
 import itertools
 import json
 import os
+import shutil
 import signal
 import socket
+import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from benchside_kernels.backend import first
 from benchside_kernels.connection import listening, read_connection, write_connection
 from benchside_kernels.errors import KernelStartError
 from benchside_kernels.frames import HEADER, MAX_FRAME_BYTES, pack
+from benchside_kernels.kernel_family import KernelEnds
 from benchside_kernels.output import OutputCollector
 from benchside_kernels.process import ProcessExit
+from benchside_kernels.supervisor_link import SupervisorLink
 from benchside_kernels.wire import RunningCell
 
-FORK_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
+ATTACH_TIMEOUT_S = 30.0
 KILL_TIMEOUT_S = 10.0
 PIPE_CHUNK = 1 << 16
 EXIT_GRACE_S = 1.0
@@ -37,38 +42,38 @@ class ForkedKernel:
     """One forked kernel: frames in and out, its output pipes, its process by pidfd."""
 
     def __init__(
-        self, connection: socket.socket, output_fds: Mapping[str, int], max_chars: int
+        self,
+        link: SupervisorLink,
+        number: int,
+        ends: KernelEnds,
+        lease_s: float | None = None,
+        pidfd: int | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
-        self.exited: asyncio.Future[ProcessExit] = loop.create_future()
-        self.ready: asyncio.Future[None] = loop.create_future()
-        self._connection, self._output_fds = connection, dict(output_fds)
-        self._max_chars = max_chars
+        self.exited: asyncio.Future[ProcessExit] = link.exited(number)
+        self.ready: asyncio.Future[dict[str, Any]] = loop.create_future()
+        self._link, self._lease, self._lease_s = link, number, lease_s
+        self._connection = ends.connection
+        self._output_fds = {"stdout": ends.stdout, "stderr": ends.stderr}
         self._cell: RunningCell | None = None
         self._numbers = itertools.count(1)
         self._number = 0
         self._buffer = bytearray()
         self._unsent = bytearray()
-        self._init_pidfd: int | None = None
         self._pidfd: int | None = None
         self._pid: int | None = None
+        self.lost_threads: tuple[str, ...] = ()
+        self._own_folder: Path | None = None
         self._end: asyncio.TimerHandle | None = None
         decoder = codecs.getincrementaldecoder("utf-8")
-        self._decoders = {name: decoder("replace") for name in output_fds}
-        connection.setblocking(False)
-        loop.add_reader(connection, self._read_frames)
+        self._decoders = {name: decoder("replace") for name in self._output_fds}
+        if pidfd is not None:
+            self._adopt(pidfd)
+        self._connection.setblocking(False)
+        loop.add_reader(self._connection, self._read_frames)
         for name, fd in self._output_fds.items():
             os.set_blocking(fd, False)
             loop.add_reader(fd, self._read_output, name)
-
-    def adopt(self, pidfd: int) -> None:
-        """Take the pidfd of the kernel's init from the zygote: with it dies all the rest."""
-        self._init_pidfd = pidfd
-
-    @property
-    def adopted(self) -> bool:
-        """True once there is a process."""
-        return self._init_pidfd is not None
 
     def execute(self, source: str, collector: OutputCollector) -> RunningCell:
         """Send one cell."""
@@ -90,8 +95,11 @@ class ForkedKernel:
         """Send a signal to the kernel process, if it has not ended."""
         self._signal(self._pidfd, number)
 
-    async def attach(self, folder: Path, key: bytes | None = None) -> Path:
-        """Turn the kernel into a Jupyter kernel with its sockets in `folder`."""
+    async def attach(self, folder: Path | None = None, key: bytes | None = None) -> Path:
+        """Turn the kernel into a Jupyter kernel with its sockets in `folder`, or one of its own."""
+        if folder is None:
+            folder = Path(tempfile.mkdtemp(prefix="k", dir=self._link.scratch()))
+            self._own_folder = folder
         file = write_connection(folder, key)
         info = read_connection(file)
         self.ready = asyncio.get_running_loop().create_future()
@@ -100,20 +108,63 @@ class ForkedKernel:
             if self._unsent:
                 raise KernelStartError("the kernel reads no messages: does a cell run in it?")
             socket.send_fds(self._connection, [b"."], descriptors)
-        if not await first(self.ready, self.exited, timeout_s=FORK_TIMEOUT_S):
-            raise KernelStartError(f"no Jupyter kernel within {FORK_TIMEOUT_S:.0f} s")
+        if not await first(self.ready, self.exited, timeout_s=ATTACH_TIMEOUT_S):
+            raise KernelStartError(f"no Jupyter kernel within {ATTACH_TIMEOUT_S:.0f} s")
         if not self.ready.done():
             raise KernelStartError(f"the kernel ended by {self.exited.result()}")
         self.ready.result()
         return file
 
+    async def fork(self, seed: int | None) -> ForkedKernel:
+        """Return a copy of the kernel; see `live_copy.py` for what it is without."""
+        link = self._link
+        number, (_, fds) = await link.ask("copy", of=self._lease)
+        copy = ForkedKernel(link, number, KernelEnds.of(fds[:3]), self._lease_s)
+        try:
+            self._send(pack({"fork": True}))
+            if self._unsent:
+                raise KernelStartError("the kernel reads no messages: does a cell run in it?")
+            socket.send_fds(self._connection, [b"."], fds[3:])
+            if not await first(copy.ready, self.exited, timeout_s=START_TIMEOUT_S):
+                raise KernelStartError(f"no copy within {START_TIMEOUT_S:.0f} s")
+            if not copy.ready.done() or copy._pidfd is None:
+                raise KernelStartError(f"the kernel ended by {self.exited.result()}")
+            copy.lost_threads = _texts(copy.ready.result().get("threads"))
+            details = {"of": self._lease, "lease_s": self._lease_s}
+            await link.tell(number, "adopt", [copy._pidfd], **details)
+        except BaseException:
+            link.forget(number)
+            await copy.release()
+            raise
+        finally:
+            for fd in fds[3:]:
+                os.close(fd)
+        copy.ready = asyncio.get_running_loop().create_future()
+        copy._send(pack({"seed": seed}))
+        return await up(copy)
+
+    async def keep(self, name: str, keep_s: float) -> None:
+        """Leave the kernel, frozen, to its supervisor; release it then.
+
+        Raises:
+            KernelStartError: it has ended, or another kernel of this name is kept.
+        """
+        if self._pidfd is None:
+            raise KernelStartError("the kernel is not up")
+        fds = [self._connection.fileno(), *self._output_fds.values(), self._pidfd]
+        await self._link.keep(self._lease, fds, name, keep_s)
+
     async def kill(self) -> ProcessExit:
-        """Kill the kernel; its pid namespace takes all its descendants with it."""
-        self._signal(self._init_pidfd, signal.SIGKILL)
-        return await asyncio.wait_for(asyncio.shield(self.exited), KILL_TIMEOUT_S)
+        """Kill the kernel with all it has started; in a family, the last one takes that along."""
+        self._link.end(self._lease)
+        try:
+            return await asyncio.wait_for(asyncio.shield(self.exited), KILL_TIMEOUT_S)
+        except TimeoutError:
+            self._link.abandon()
+            return await self.exited
 
     async def release(self) -> None:
-        """Close socket, pipes and pidfds."""
+        """Close socket, pipes and pidfd."""
         loop = asyncio.get_running_loop()
         if self._end is not None:
             self._end.cancel()
@@ -123,9 +174,12 @@ class ForkedKernel:
         for fd in self._output_fds.values():
             loop.remove_reader(fd)
             os.close(fd)
-        for pidfd in (self._init_pidfd, self._pidfd):
-            if pidfd is not None:
-                os.close(pidfd)
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+        if not self.ready.done():
+            self.ready.cancel()
+        if self._own_folder is not None:
+            shutil.rmtree(self._own_folder, ignore_errors=True)
 
     def cpu_s(self) -> float | None:
         """CPU time used so far, with reaped children; None where /proc does not tell."""
@@ -180,17 +234,16 @@ class ForkedKernel:
             loop = asyncio.get_running_loop()
             loop.remove_reader(self._connection)
             # it has ended and will be reported, or a cell has closed what it is reached by
-            self._end = loop.call_later(
-                EXIT_GRACE_S, self._signal, self._init_pidfd, signal.SIGKILL
-            )
+            self._end = loop.call_later(EXIT_GRACE_S, self._link.end, self._lease)
             if not self.ready.done():
                 self.ready.set_exception(KernelStartError("the kernel ended at its start"))
+                self.ready.exception()
             return
         self._buffer += data
         while len(self._buffer) >= HEADER.size:
             (size,) = HEADER.unpack_from(self._buffer)
             if size > MAX_FRAME_BYTES:  # not what our shell sends: an agent wrote to the socket
-                self._signal(self._init_pidfd, signal.SIGKILL)
+                self._link.end(self._lease)
                 self._buffer.clear()
                 return
             if len(self._buffer) < HEADER.size + size:
@@ -205,10 +258,12 @@ class ForkedKernel:
             return self._connection.recv(1 << 18)
         data, fds, _, _ = socket.recv_fds(self._connection, 1 << 18, 1)
         if fds:
-            self._pidfd = fds[0]
-            fields = Path(f"/proc/self/fdinfo/{self._pidfd}").read_text().splitlines()
-            self._pid = next(int(line.split()[1]) for line in fields if line.startswith("Pid:"))
+            self._adopt(fds[0])
         return data
+
+    def _adopt(self, pidfd: int) -> None:
+        self._pidfd = pidfd
+        self._pid = _pid(pidfd)
 
     def _take(self, body: bytes) -> None:
         """Route one frame; what is no frame of ours is dropped."""
@@ -220,8 +275,8 @@ class ForkedKernel:
         if not isinstance(content, dict):
             return
         if number == 0 and not self.ready.done():
-            if kind in ("ready", "attached"):
-                self.ready.set_result(None)
+            if kind in ("ready", "attached", "copied"):
+                self.ready.set_result(content)
             elif kind == "failed":
                 reason = str(content.get("reason", "")).strip()
                 self.ready.set_exception(KernelStartError(f"the kernel's set-up failed: {reason}"))
@@ -258,3 +313,32 @@ class ForkedKernel:
                 text = self._decoders[name].decode(data)
                 self._cell.collector.add("stream", {"name": name, "text": text})
                 self._cell.last_message = time.monotonic()
+
+
+async def up(kernel: ForkedKernel) -> ForkedKernel:
+    """Return a kernel once it is ready.
+
+    Raises:
+        KernelStartError: it is not; it was killed.
+    """
+    try:
+        if not await first(kernel.ready, kernel.exited, timeout_s=START_TIMEOUT_S):
+            raise KernelStartError(f"the kernel was not ready within {START_TIMEOUT_S:.0f} s")
+        if not kernel.ready.done():
+            raise KernelStartError(f"the kernel ended at its start by {kernel.exited.result()}")
+        kernel.ready.result()
+    except BaseException:
+        await kernel.kill()
+        await kernel.release()
+        raise
+    return kernel
+
+
+def _texts(found: object) -> tuple[str, ...]:
+    """Names that a kernel has sent, which may have sent anything."""
+    return tuple(str(one)[:100] for one in found[:100]) if isinstance(found, list) else ()
+
+
+def _pid(pidfd: int) -> int:
+    fields = Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines()
+    return next(int(line.split()[1]) for line in fields if line.startswith("Pid:"))

@@ -1,6 +1,7 @@
 """Frames of the pipe front end: a length (4 bytes, little endian), then JSON, over a stream socket.
 
-Used inside the kernel; the host reads the same frames asynchronously (see `forked_kernel.py`).
+Used inside the kernel and by its supervisor; the host reads the same frames asynchronously (see
+`forked_kernel.py`).
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ import json
 import socket
 import struct
 from typing import Any
-
-from jupyter_client.jsonutil import json_clean, json_default
 
 HEADER = struct.Struct("<I")
 MAX_FRAME_BYTES = 32 * 1024**2
@@ -22,11 +21,15 @@ def pack(message: dict[str, Any]) -> bytes:
     try:
         body = json.dumps(message, default=_plain, allow_nan=False).encode()
     except ValueError:
+        from jupyter_client.jsonutil import json_clean  # noqa: PLC0415 (see _plain)
+
         body = json.dumps(json_clean(message)).encode()  # not a number: becomes text
     return HEADER.pack(len(body)) + body
 
 
 def _plain(value: object) -> object:
+    from jupyter_client.jsonutil import json_default  # noqa: PLC0415 (slow; in kernels only)
+
     try:
         return json_default(value)
     except TypeError:

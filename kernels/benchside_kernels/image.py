@@ -31,6 +31,7 @@ from typing import Any
 from benchside_kernels.errors import ImageError
 
 FORMAT = 1
+HOME_VARIABLE = "BENCHSIDE_HOME"
 ALIGN = 64
 DEFAULT_IMPORTS = ("import numpy as np", "import pandas as pd")
 

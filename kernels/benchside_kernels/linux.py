@@ -39,7 +39,7 @@ def unshare(flags: int, what: str) -> None:
 
 
 def join_namespace(descriptor: int, kind: int, what: str) -> None:
-    """Enter the namespace behind a descriptor; for NEWPID: the children will."""
+    """Enter the namespace behind a descriptor, or that kind of a pidfd's; NEWPID: children will."""
     _check(_libc.setns(descriptor, kind), what)
 
 

@@ -3,7 +3,9 @@
 `enter_zygote`, once: new user (if not root), mount, pid, net, ipc and uts namespaces, and the small
 read-only file tree of `tree.py`. `enter_kernel`, in each forked child: own pid, mount and ipc
 namespace, a work folder in memory with a quota, own /proc, own uid (root) or user namespace (not
-root), resource limits, no capabilities, Landlock, seccomp.
+root), resource limits, no capabilities, Landlock, seccomp. `furnish`, for each copy of a live
+kernel: a mount namespace with a work folder of its own; it stays in the pid and ipc namespaces of
+the kernel that it was copied from.
 
     host process ── outer (waits, dies with the host) ── zygote (pid 1 of its namespace)
                                                            ├── kernel (pid 1 of its own)
@@ -23,6 +25,7 @@ import os
 import platform
 import resource
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -152,12 +155,15 @@ class ZygoteSandbox:
         """In the zygote: children forked from now on share its own pid namespace again."""
         linux.join_namespace(self._pid_namespace, linux.NEWPID, "back to the zygote's pids")
 
-    def enter_kernel(self, slot: int, keep: Sequence[int] | None = None) -> None:
+    def enter_kernel(
+        self, slot: int, keep: Sequence[int] | None = None, key_fd: int | None = None
+    ) -> None:
         """Confine this child for good; afterwards it stands in /kernel/work.
 
         Args:
             slot: from 0 to SLOTS - 1, unique among the living kernels of this zygote.
             keep: descriptors that stay open besides the standard streams; None: all but our own.
+            key_fd: where the secret for `seccomp.unshare_folders` is written; None: nobody gets it.
 
         Raises:
             SandboxError: a step failed. The child must tell its host and `os._exit`: it is
@@ -165,24 +171,21 @@ class ZygoteSandbox:
         """
         if not 0 <= slot < SLOTS:
             raise SandboxError(f"slot {slot} is not between 0 and {SLOTS - 1}")
-        for name, step in self.steps(slot, keep):
+        for name, step in self.steps(slot, keep, key_fd):
             try:
                 step()
             except OSError as error:
                 raise SandboxError(f"kernel not confined: {name}: {error}") from error
 
     def steps(
-        self, slot: int, keep: Sequence[int] | None = None
+        self, slot: int, keep: Sequence[int] | None = None, key_fd: int | None = None
     ) -> Iterator[tuple[str, Callable[[], None]]]:
         """Yield the steps of `enter_kernel` with their names, in the order that they depend on.
 
         Mounts need powers, so they come first; the limit on processes counts for the new user;
         a change of user clears dumpable and the death signal; Landlock and seccomp end all this.
         """
-        if self.rootless:
-            self._uid, self._gid = os.getuid(), os.getgid()
-        else:
-            self._uid = self._gid = self.spec.first_uid + slot
+        self._take_slot(slot)
         self._own_proc = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         yield "OOM score", self._offer_to_oom_killer
         yield "namespaces", self._own_namespaces
@@ -194,7 +197,39 @@ class ZygoteSandbox:
         yield "settings", self._settle
         yield "Landlock", lambda: landlock.restrict_self_to(self._ruleset)
         yield "descriptors", lambda: self._close_descriptors(keep)
-        yield "seccomp", lambda: seccomp.install(self._filter)
+        yield "seccomp", lambda: seccomp.install(self._filter, key_fd)
+
+    def furnish(self, copy: int, slot: int) -> None:
+        """In a child of the zygote: give the copy of a kernel in `slot` folders of its own.
+
+        The copy, which has left its mount namespace by `seccomp.unshare_folders` and waits, then
+        sees a new work folder with what was in the old one.
+
+        Args:
+            copy: pidfd of the copy.
+
+        Raises:
+            OSError: the copy is not fit to go on.
+        """
+        self._take_slot(slot)
+        proc = os.open(f"/proc/{_pid_of(copy)}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        if not self.rootless:
+            os.setgroups([])
+            os.setresgid(self._gid, self._gid, self._gid)
+            os.setresuid(self._uid, self._uid, self._uid)
+        linux.join_namespace(copy, linux.NEWUSER, "the copy's user namespace")
+        self._own_proc = proc
+        self._map_user()
+        linux.join_namespace(copy, linux.NEWNS, "the copy's mounts")
+        folders = {name: os.open(name, os.O_PATH | os.O_DIRECTORY) for name in (WORK, TMP, SHM)}
+        self._mount_folders(owned=True)
+        _copy_trees(folders)
+
+    def _take_slot(self, slot: int) -> None:
+        if self.rootless:
+            self._uid, self._gid = os.getuid(), os.getgid()
+        else:
+            self._uid = self._gid = self.spec.first_uid + slot
 
     def _offer_to_oom_killer(self) -> None:
         if int(self._read_own("oom_score_adj")) < _OOM_SCORE:  # to lower it takes powers
@@ -204,15 +239,19 @@ class ZygoteSandbox:
         flags = linux.NEWNS | linux.NEWIPC | (linux.NEWNET if self._own_network else 0)
         linux.unshare(flags, "mount and ipc namespaces")
 
-    def _mount_folders(self) -> None:
-        """One tmpfs, so one quota, seen as three folders; its root ends up out of reach."""
+    def _mount_folders(self, owned: bool = False) -> None:
+        """One tmpfs, so one quota, seen as three folders; its root ends up out of reach.
+
+        Args:
+            owned: this process is the kernel's user already, so that all it makes belongs to it.
+        """
         quota = self.spec.work_mib
         options = f"mode=755,size={quota}m,nr_inodes={_INODES_PER_MIB * quota}"
         linux.mount("tmpfs", WORK, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, options)
         parts = {folder: WORK + folder.removeprefix("/kernel") for folder in (TMP, SHM, WORK)}
         for part in parts.values():
             os.mkdir(part, 0o700)  # pathlib would double the whole step
-            if not self.rootless:
+            if not (owned or self.rootless):
                 os.chown(part, self._uid, self._gid)
         tree.place_links(WORK, self._links)
         for folder, part in parts.items():  # WORK comes last: it covers the root of the tmpfs
@@ -234,9 +273,7 @@ class ZygoteSandbox:
     def _become_user(self) -> None:
         if self.rootless:
             linux.unshare(linux.NEWUSER, "a user namespace for the kernel")  # counts its processes
-            self._write_own("setgroups", "deny")
-            self._write_own("uid_map", f"{self._uid} {self._uid} 1")
-            self._write_own("gid_map", f"{self._gid} {self._gid} 1")
+            self._map_user()
             linux.give_up_bounding_set()
         else:
             linux.give_up_bounding_set()  # while still root
@@ -244,6 +281,11 @@ class ZygoteSandbox:
             os.setresgid(self._gid, self._gid, self._gid)
             os.setresuid(self._uid, self._uid, self._uid)
         _limit(resource.RLIMIT_NPROC, self.spec.max_processes)
+
+    def _map_user(self) -> None:
+        self._write_own("setgroups", "deny")
+        self._write_own("uid_map", f"{self._uid} {self._uid} 1")
+        self._write_own("gid_map", f"{self._gid} {self._gid} 1")
 
     def _settle(self) -> None:
         linux.prctl(linux.PR_SET_DUMPABLE, 1, "dumpable")  # else /proc/self belongs to root
@@ -271,6 +313,20 @@ class ZygoteSandbox:
             return os.read(descriptor, 4096)
         finally:
             os.close(descriptor)
+
+
+def settle_copy() -> None:
+    """In the copy, once furnished: the powers over its new namespaces go, and so do the bounds.
+
+    Another Landlock domain keeps it from the kernel that it was copied from and from other copies.
+
+    Raises:
+        OSError: a step failed; the copy must end.
+    """
+    os.chdir(WORK)
+    linux.give_up_bounding_set()
+    linux.drop_capabilities()
+    landlock.restrict_self([("/", landlock.WRITE)])  # allows no less: a domain is what it is for
 
 
 def probe() -> str | None:
@@ -374,6 +430,33 @@ def _wait_outside(inner: int, held: int) -> NoReturn:
         os._exit(code)
     finally:
         os._exit(1)  # never go on as a second caller
+
+
+def _pid_of(pidfd: int) -> int:
+    """The process behind a pidfd, as numbered in this pid namespace.
+
+    Raises:
+        ProcessLookupError: it has ended.
+    """
+    lines = Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines()
+    pid = next(int(line.split()[1]) for line in lines if line.startswith("Pid:"))
+    if pid < 1:
+        raise ProcessLookupError(errno.ESRCH, "the copy has ended")
+    return pid
+
+
+def _copy_trees(folders: Mapping[str, int]) -> None:
+    """Copy to each path what is in the folder behind a descriptor, pipes and links included."""
+    cp = shutil.which("cp", path=os.defpath)
+    if cp is None:
+        raise FileNotFoundError(errno.ENOENT, "no cp in this system", os.defpath)
+    running = []
+    for target, folder in folders.items():  # side by side
+        os.fchdir(folder)
+        running.append(os.posix_spawn(cp, [cp, "-a", ".", target], {"PATH": os.defpath}))
+    for pid in running:
+        if code := os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
+            raise OSError(errno.EIO, f"cp ended with {code}: files were not copied")
 
 
 def _close_all_but(kept: set[int]) -> None:

@@ -30,14 +30,18 @@ class ProcessExit:
         code: exit code, negative for a signal; None where the keeper itself was lost.
         leftover: processes that the kernel had left behind and that were killed; None where they
             are not counted.
+        cause: why it was ended, where it was not by itself.
     """
 
     code: int | None
     cpu_s: float | None = None
     peak_mib: float | None = None
     leftover: int | None = None
+    cause: str = ""
 
     def __str__(self) -> str:
+        if self.cause:
+            return self.cause
         if self.code is None:
             return "the loss of the process that owned it"
         if self.code >= 0:

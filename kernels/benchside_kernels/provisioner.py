@@ -26,12 +26,12 @@ from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Integer, List, Unicode
 
-from benchside_kernels.backend import KernelRequest
 from benchside_kernels.connection import read_connection
 from benchside_kernels.errors import KernelStartError
 from benchside_kernels.forked import ForkedKernels
 from benchside_kernels.forked_kernel import ForkedKernel
 from benchside_kernels.image import images_folder, load_image
+from benchside_kernels.request import KernelRequest
 from benchside_kernels.sandbox import sandbox_problem
 from benchside_kernels.startup import home_folder
 

@@ -7,12 +7,17 @@ an ordinary refusal; calls newer than the table get ENOSYS, as on an older syste
 wall behind namespaces and Landlock and does *not* look at paths: a filter sees no memory.
 Source: docs.kernel.org/userspace-api/seccomp_filter.html; numbers from asm/unistd_64.h and
 asm-generic/unistd.h.
+
+One call has a lock: `unshare` into new user and mount namespaces passes with a secret second
+argument, different in each kernel, that only the host knows. A copy of a live kernel needs it once,
+to get folders of its own (see `namespaces.py`).
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import os
 import platform
 import struct
@@ -55,6 +60,9 @@ _AF_UNIX = 1
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # BPF opcodes
 _KILL, _ERRNO, _ALLOW = 0x8000_0000, 0x0005_0000, 0x7FFF_0000
 _NUMBER, _ARCH, _ARG_0, _ARG_1 = 0, 4, 16, 24  # offsets in struct seccomp_data, little-endian
+_NEW_FOLDERS = 0x1002_0000  # CLONE_NEWUSER | CLONE_NEWNS
+_KEY_PLACES = (0x5EC0_0001, 0x5EC0_0002)  # where `install` puts the two halves of the secret
+KEY_BYTES = 8
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _MODE_FILTER = 38, 22, 2
 
 
@@ -100,7 +108,9 @@ def build_filter(machine: str) -> bytes:
         KeyError: there is no table for this machine; see `MACHINES`.
     """
     target = _MACHINES[machine]
-    special: dict[int, _Code] = dict.fromkeys(denied_calls(machine).values(), _fail(errno.EPERM))
+    denied = denied_calls(machine)
+    special: dict[int, _Code] = dict.fromkeys(denied.values(), _fail(errno.EPERM))
+    special[denied["unshare"]] = _locked(_NEW_FOLDERS)
     special[_CLONE3] = _fail(errno.ENOSYS)  # its flags lie in memory; libc then takes clone
     special[target.clone] = _unless(_ANY_BIT, _ARG_0, (_CLONE_NEW_ANY,), errno.EPERM)
     special[target.ioctl] = _unless(_EQUAL, _ARG_1, (_TIOCSTI, _TIOCLINUX), errno.EPERM)
@@ -111,11 +121,13 @@ def build_filter(machine: str) -> bytes:
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
 
 
-def install(program: bytes | None = None) -> None:
+def install(program: bytes | None = None, key_fd: int | None = None) -> None:
     """Put this thread, and all that it will start, under the filter, for good.
 
     Args:
         program: `build_filter` of this machine, where it was made ahead.
+        key_fd: the secret of `unshare_folders` is written there; None: nobody learns it. No copy of
+            it stays in this process.
 
     Raises:
         KeyError: there is no table for this machine.
@@ -125,8 +137,40 @@ def install(program: bytes | None = None) -> None:
     buffer = ctypes.create_string_buffer(program, len(program))
     attached = _Program(len(program) // 8, ctypes.addressof(buffer))
     libc = ctypes.CDLL(None, use_errno=True)
-    _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
-    _check(libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(attached), 0, 0), "seccomp")
+    try:
+        for place in _key_places(program):
+            half = ctypes.addressof(buffer) + place
+            _check(libc.getrandom(ctypes.c_void_p(half), ctypes.c_size_t(4), 0) - 4, "getrandom")
+            if key_fd is not None:
+                os.write(key_fd, memoryview(buffer)[place : place + 4])
+        _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
+        filtered = libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(attached), 0, 0)
+        _check(filtered, "seccomp")
+    finally:
+        ctypes.memset(buffer, 0, len(buffer))
+
+
+def unshare_folders(key: bytes) -> None:
+    """Leave the user and mount namespaces for new ones, through the filter's lock.
+
+    Raises:
+        OSError: not the key of this process's filter.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    number = denied_calls(platform.machine())["unshare"]
+    secret = ctypes.c_ulong(int.from_bytes(key, "little"))
+    done = libc.syscall(ctypes.c_long(number), ctypes.c_ulong(_NEW_FOLDERS), secret)
+    _check(done, "namespaces for a copy")
+
+
+@functools.cache
+def _key_places(program: bytes) -> tuple[int, ...]:
+    """Offsets of the two words of the secret."""
+    operands = struct.unpack(f"={len(program) // 8}Q", program)
+    return tuple(
+        8 * next(at for at, word in enumerate(operands) if word >> 32 == place) + 4
+        for place in _KEY_PLACES
+    )
 
 
 class _Program(ctypes.Structure):
@@ -172,6 +216,15 @@ def _unless(test: int, argument: int, values: tuple[int, ...], code: int) -> _Co
 def _only(argument: int, value: int, code: int) -> _Code:
     """Allow only where an argument equals `value`."""
     return [(_LOAD, 0, 0, argument), (_EQUAL, 0, 1, value), *_allow(), *_fail(code)]
+
+
+def _locked(flags: int) -> _Code:
+    """Allow where the first argument is `flags` and the second the secret, half by half."""
+    tests = [(_ARG_0, flags), (_ARG_1, _KEY_PLACES[0]), (_ARG_1 + 4, _KEY_PLACES[1])]
+    code: _Code = []
+    for done, (argument, value) in enumerate(tests):
+        code += [(_LOAD, 0, 0, argument), (_EQUAL, 0, 2 * (len(tests) - 1 - done) + 1, value)]
+    return [*code, *_allow(), *_fail(errno.EPERM)]
 
 
 def _check(result: int, what: str) -> None:

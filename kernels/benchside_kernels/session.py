@@ -21,12 +21,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from benchside_kernels.backend import KernelMaker, KernelRequest, LiveKernel, first
+from benchside_kernels.backend import KernelMaker, LiveKernel, first
 from benchside_kernels.cell import CellResult, CellStatus, Submission
 from benchside_kernels.errors import SessionClosedError
 from benchside_kernels.image import KernelImage
 from benchside_kernels.output import OutputCollector
 from benchside_kernels.process import ProcessExit
+from benchside_kernels.request import KernelRequest
 from benchside_kernels.sandbox import Isolation
 from benchside_kernels.stock import StockKernels
 from benchside_kernels.wire import RunningCell
@@ -109,12 +110,15 @@ class KernelSession:
         )
 
     async def __aenter__(self) -> Self:
-        """Start the kernel and load its image.
+        """Start the kernel and load its image; a copy's kernel is there already.
 
         Raises:
             KernelStartError: it did not come up in time, or its set-up failed.
         """
-        self._folder = Path(tempfile.mkdtemp(prefix="bs-"))
+        if self._kernel is not None:
+            return self
+        if self._maker.keeps_files:
+            self._folder = Path(tempfile.mkdtemp(prefix="bs-"))
         try:
             await self._start()
         except BaseException:
@@ -168,14 +172,55 @@ class KernelSession:
             SessionClosedError: no kernel is alive, or it was attached before.
             KernelStartError: this kind of kernel cannot, or it failed and was killed.
         """
-        if self._kernel is None or self._folder is None or self._attached or not self.alive:
-            raise SessionClosedError("attach() needs a live kernel that was not attached before")
+        kernel = self._live_kernel("attach")
         self._attached = True
         try:
-            return await self._kernel.attach(Path(tempfile.mkdtemp(prefix="j", dir=self._folder)))
+            return await kernel.attach()
         except BaseException:
-            await self._kernel.kill()
+            await kernel.kill()
             raise
+
+    async def fork(self, seed: int | None = None) -> KernelSession:
+        """Return a session on an independent copy of the live kernel, which is not running a cell.
+
+        The copy has all variables and files; both go on by themselves. It has no threads (see
+        `lost_threads`), no background tasks and no subprocesses; what was an open file still
+        belongs to both. Close it, as any session: `async with await session.fork() as copy`.
+
+        Args:
+            seed: of the copy's random generators; None: they go on as they do here.
+
+        Raises:
+            SessionClosedError: no kernel is alive, or it was attached.
+            KernelStartError: this kind of kernel cannot, or no copy came up.
+        """
+        kernel = self._live_kernel("fork")
+        copy = KernelSession(maker=self._maker)
+        copy.setup_source, copy.max_output_chars = self.setup_source, self.max_output_chars
+        copy._request, copy._submitted, copy._cells = self._request, self._submitted, self._cells
+        copy._kernel = await kernel.fork(seed)
+        copy._starts = 1
+        return copy
+
+    async def keep(self, name: str, keep_s: float) -> None:
+        """Close the session but leave its kernel, frozen, for somebody to take by its name.
+
+        Raises:
+            SessionClosedError: no kernel is alive, or it was attached.
+            KernelStartError: this kind of kernel cannot, or another one has that name.
+        """
+        await self._live_kernel("keep").keep(name, keep_s)
+        await self.close()
+
+    @property
+    def lost_threads(self) -> tuple[str, ...]:
+        """Names of the threads of the original that this copy of a session is without."""
+        return () if self._kernel is None else self._kernel.lost_threads
+
+    def _live_kernel(self, verb: str) -> LiveKernel:
+        if self._kernel is None or self._attached or not self.alive:
+            raise SessionClosedError(f"{verb}() needs a live kernel that was not attached before")
+        return self._kernel
 
     async def run(self, source: str, timeout_s: float = 60.0) -> CellResult:
         """Execute one cell and return what became of it.
@@ -224,7 +269,6 @@ class KernelSession:
         return Submission(collector.submission)
 
     async def _start(self) -> None:
-        assert self._folder is not None
         self._starts += 1
         self._attached = False
         self._kernel = await self._maker.start(self._request, self._folder)

@@ -34,6 +34,7 @@ from traitlets.config import Config
 
 from benchside_kernels.frames import MAX_FRAME_BYTES, pack, receive
 from benchside_kernels.jupyter import become_jupyter_kernel, prepare
+from benchside_kernels.live_copy import copy_kernel
 
 FLUSH_CHARS = 8_192
 FLUSH_S = 0.05
@@ -89,6 +90,12 @@ class Outlet:
         with self._lock:
             self.cell = cell
             self._reset()
+
+    def move_to(self, connection: socket.socket) -> None:
+        """In a copy of the kernel: send to its own host from now on, and belong to no cell."""
+        self._connection = connection
+        self._lock = threading.RLock()  # the old one may be held by a thread that is not here
+        self.begin(0)
 
     def write(self, name: str, text: str) -> None:
         """Take text of stdout or stderr."""
@@ -226,8 +233,8 @@ def serve(shell: Any, connection: socket.socket, max_chars: int) -> NoReturn:
     """
     outlet = Outlet(connection, max_chars)
     _wire(shell, outlet)
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
+    os.register_at_fork(after_in_child=_plain_streams)
+    loop = _fresh_loop()
     ready = pack({"cell": 0, "kind": "ready", "content": {}})
     socket.send_fds(connection, [ready], [os.pidfd_open(os.getpid())])  # for signals from the host
     while (request := _next(loop, connection)) is not None:
@@ -235,6 +242,17 @@ def serve(shell: Any, connection: socket.socket, max_chars: int) -> NoReturn:
             outlet.begin(0)
             become_jupyter_kernel(shell, connection, request, lambda: outlet.send("attached", {}))
             break
+        if "fork" in request:
+            streams = sys.stdout, sys.stderr
+            copied = copy_kernel(connection)
+            if copied is not None:  # this is the copy
+                connection = copied
+                sys.stdout, sys.stderr = streams
+                outlet.move_to(connection)
+                _abandoned.append(loop)
+                loop = _fresh_loop()
+                outlet.send("ready", {})
+            continue
         outlet.begin(request["cell"])
         try:
             content = _run(loop, shell, request["source"])
@@ -245,6 +263,17 @@ def serve(shell: Any, connection: socket.socket, max_chars: int) -> NoReturn:
         if content["exiting"]:
             break
     os._exit(0)
+
+
+_abandoned: list[asyncio.AbstractEventLoop] = []
+"""Loops of the kernel that this one is a copy of. To close one would unregister its descriptors
+there too, so they are kept from the collector."""
+
+
+def _fresh_loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    return loop
 
 
 def _next(loop: asyncio.AbstractEventLoop, connection: socket.socket) -> dict[str, Any] | None:
@@ -325,7 +354,6 @@ def _wire(shell: Any, outlet: Outlet) -> None:
     shell.enable_gui = _no_gui
     builtins.input, getpass.getpass = _no_input, _no_getpass
     builtins.get_ipython = shell.get_ipython  # type: ignore[attr-defined]
-    os.register_at_fork(after_in_child=_plain_streams)
     inline = sys.modules.get("matplotlib_inline.backend_inline")
     if inline is not None:  # imported before there was a shell: its hooks are not installed yet
         inline._enable_matplotlib_integration()

@@ -21,10 +21,14 @@ from IPython.display import display
 from platformdirs import user_cache_path
 
 from benchside_kernels.errors import ImageError
-from benchside_kernels.image import KernelImage, font_cache, images_folder, load_image
+from benchside_kernels.image import (
+    HOME_VARIABLE,
+    KernelImage,
+    font_cache,
+    images_folder,
+    load_image,
+)
 from benchside_kernels.submission import MAX_SUBMISSION_CHARS, MIME, encode
-
-HOME_VARIABLE = "BENCHSIDE_HOME"
 
 
 def home_folder() -> Path:
@@ -65,6 +69,11 @@ def fill(
             _load(found, namespace)
         _open(found, files, namespace)
     namespace["submit"] = _Submit()
+    reseed(seed)
+
+
+def reseed(seed: int) -> None:
+    """Seed `random` and, where it is loaded, numpy's global generator."""
     random.seed(seed)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(seed % 2**32)

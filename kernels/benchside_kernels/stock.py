@@ -14,13 +14,13 @@ from pathlib import Path
 from jupyter_client.connect import write_connection_file
 
 from benchside_kernels import sandbox
-from benchside_kernels.backend import KernelRequest, first
+from benchside_kernels.backend import first
 from benchside_kernels.errors import KernelStartError
-from benchside_kernels.image import font_cache
+from benchside_kernels.image import HOME_VARIABLE, font_cache
 from benchside_kernels.keeper import KeeperSpec
 from benchside_kernels.output import OutputCollector
 from benchside_kernels.process import KernelProcess, ProcessExit
-from benchside_kernels.startup import HOME_VARIABLE
+from benchside_kernels.request import KernelRequest
 from benchside_kernels.wire import KernelWire, RunningCell
 
 START_TIMEOUT_S = 60.0
@@ -36,8 +36,9 @@ class StockKernels:
         self.isolation = sandbox.detect()
         self._starting = asyncio.Semaphore(os.cpu_count() or 1)  # more at once only wait longer
 
-    async def start(self, request: KernelRequest, folder: Path) -> StockKernel:
+    async def start(self, request: KernelRequest, folder: Path | None) -> StockKernel:
         """Start one kernel and run its set-up cell."""
+        assert folder is not None
         try:
             async with self._starting, asyncio.timeout(START_TIMEOUT_S):
                 return await _start(request, folder)
@@ -53,6 +54,7 @@ class StockKernel:
     def __init__(self, process: KernelProcess, wire: KernelWire) -> None:
         self._process, self._wire = process, wire
         self.exited = process.exited
+        self.lost_threads: tuple[str, ...] = ()
         self.finish = wire.finish
         self.cpu_s, self.peak_mib = process.cpu_s, process.peak_mib
 
@@ -65,9 +67,17 @@ class StockKernel:
         self._process.interrupt()
         self._wire.nudge()
 
-    async def attach(self, folder: Path, key: bytes | None = None) -> Path:
+    async def attach(self, folder: Path | None = None, key: bytes | None = None) -> Path:
         """Not for this kind: its sockets have lost their names, so that nobody can listen in."""
         raise KernelStartError("only a sandboxed kernel can become a Jupyter kernel")
+
+    async def fork(self, seed: int | None) -> StockKernel:
+        """Not for this kind: it has threads and sockets, which no copy could go on with."""
+        raise KernelStartError("only a sandboxed kernel can be forked")
+
+    async def keep(self, name: str, keep_s: float) -> None:
+        """Not for this kind: it belongs to the process that has started it."""
+        raise KernelStartError("only a sandboxed kernel can be kept for others")
 
     async def kill(self) -> ProcessExit:
         """Kill the kernel with all its descendants."""

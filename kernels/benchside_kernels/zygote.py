@@ -3,19 +3,24 @@
 It imports what cells need, loads the image, builds the shell, and then only forks. It refuses to
 fork with more than one thread, since a lock that another thread holds would hang the child.
 
-Control socket (inherited, SOCK_SEQPACKET, one JSON object a packet). In: the `ZygoteSpec`, then
-{"fork": ForkRequest} with three descriptors (connection, pipes for stdout and stderr). Out:
-{"ready": MiB}, then for each fork {"forked": kernel} with the pidfd of its init, or
-{"refused": why, "number": kernel}, and later {"exited": kernel, ...}. Its end is the end of
-zygote and kernels.
+Control socket (inherited, packets). In: the `ZygoteSpec`; then
+{"fork": number} with four descriptors: connection, pipes for stdout, stderr and exits;
+{"furnish": number, "of": number} with the pidfd of a copy of a kernel (see `namespaces.furnish`).
+Out: {"ready": MiB}; {"forked": number} with the pidfd of the kernel's init; {"furnished": number};
+{"refused": why, "number": number}; {"exited": number, ...}. Its end is the end of zygote and
+kernels.
 
 Each kernel has a pid namespace of its own, whose first process is a small init: it reaps orphans,
-and with it dies all that the kernel has started.
+and with it dies all that the kernel has started. Down the pipe for exits go the kernel's secret
+(`seccomp.KEY_BYTES`), then a line of JSON for each process that init reaps: pid in the namespace,
+exit code, CPU time in s, peak memory in MiB. Init waits to be killed even when the kernel has
+ended, since copies of it may live on.
+
+A forked kernel waits for a `Preparation` on its connection, so that kernels can be kept in stock.
 """
 
 from __future__ import annotations
 
-import array
 import contextlib
 import gc
 import importlib
@@ -31,7 +36,10 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn, TypedDict
 
-from benchside_kernels import landlock, namespaces, tree
+from benchside_kernels import landlock, namespaces, packets, tree
+
+FURNISH_TIMEOUT_S = 30
+KERNEL_NICENESS = 5  # the control side comes first
 
 
 class ZygoteSpec(TypedDict):
@@ -53,12 +61,10 @@ class ZygoteSpec(TypedDict):
     sandbox: dict[str, Any]
 
 
-class ForkRequest(TypedDict):
-    """One kernel: `number` names it in later messages, `rules` narrow what its zygote may read."""
+class Preparation(TypedDict):
+    """What makes a forked kernel ready for one session; `rules` narrow what its zygote may read."""
 
-    number: int
     image: str | None
-    preloaded: bool
     files: list[str]
     seed: int
     max_chars: int
@@ -68,7 +74,10 @@ class ForkRequest(TypedDict):
 def main(control_fd: int) -> None:
     """Run a zygote on an inherited control socket."""
     control = socket.socket(fileno=control_fd)
-    spec: ZygoteSpec = json.loads(control.recv(1 << 22))
+    packet = packets.receive(control)
+    if packet is None:
+        return
+    spec: Any = packet[0]
     confined = namespaces.SandboxSpec.from_dict(spec["sandbox"])
     sandbox = namespaces.enter_zygote(confined, keep=(control_fd,))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -81,11 +90,12 @@ def main(control_fd: int) -> None:
     gc.freeze()  # collections in children then do not touch, and so copy, the zygote's pages
     threads = _threads()
     if len(threads) > 1:
-        _send(control, {"failed": f"the zygote has {len(threads)} threads: {', '.join(threads)}"})
+        reason = f"the zygote has {len(threads)} threads: {', '.join(threads)}"
+        packets.send(control, {"failed": reason})
         sys.exit(3)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    _send(control, {"ready": peak})
-    Zygote(control, shell, sandbox).serve()
+    packets.send(control, {"ready": peak})
+    Zygote(control, shell, sandbox, preloaded=spec["image"] is not None).serve()
 
 
 def _warm(spec: ZygoteSpec) -> dict[str, Any]:
@@ -114,11 +124,12 @@ def _threads() -> list[str]:
 
 
 class Zygote:
-    """Serves fork requests and reports exits until the control socket ends."""
+    """Serves requests and reports exits until the control socket ends."""
 
-    def __init__(self, control: socket.socket, shell: Any, sandbox: Any) -> None:
+    def __init__(self, control: socket.socket, shell: Any, sandbox: Any, *, preloaded: bool):
         self._control, self._shell, self._sandbox = control, shell, sandbox
-        self._kernels: dict[int, tuple[int, int]] = {}  # pid → number, slot
+        self._preloaded = preloaded
+        self._kernels: dict[int, tuple[int, int]] = {}  # pid of init → number, slot
         self._wake, wake = os.pipe()
         os.set_blocking(wake, False)
         os.set_blocking(self._wake, False)
@@ -136,19 +147,27 @@ class Zygote:
             self._reap()
             if self._control not in ready:
                 continue
-            packet, fds, _, _ = socket.recv_fds(self._control, 1 << 20, 3)
-            if not packet:
+            packet = packets.receive(self._control)
+            if packet is None:
                 return
-            self._fork(json.loads(packet)["fork"], fds)
+            message, fds = packet
+            number = message["fork"] if "fork" in message else message["furnish"]
+            threads = _threads()
+            try:
+                if len(threads) > 1:
+                    raise RuntimeError(f"the zygote has threads: {', '.join(threads)}")
+                if "fork" in message:
+                    self._fork(number, fds)
+                else:
+                    self._furnish(number, message["of"], *fds)
+            except (OSError, RuntimeError, TypeError, ValueError) as error:
+                packets.send(self._control, {"refused": str(error), "number": number})
+            finally:
+                for fd in fds:
+                    os.close(fd)
 
-    def _fork(self, request: ForkRequest, fds: list[int]) -> None:
-        threads = _threads()
-        if len(threads) > 1:
-            reason = f"the zygote has threads: {', '.join(threads)}"
-            _send(self._control, {"refused": reason, "number": request["number"]})
-            for fd in fds:
-                os.close(fd)
-            return
+    def _fork(self, number: int, fds: list[int]) -> None:
+        connection, stdout, stderr, exits = fds
         taken = {slot for _, slot in self._kernels.values()}
         slot = next(slot for slot in itertools.count() if slot not in taken)
         self._sandbox.before_fork()
@@ -159,16 +178,33 @@ class Zygote:
             if pid != 0:
                 self._sandbox.after_fork()
         if pid == 0:
-            self._become_kernel(request, slot, *fds)
-        for fd in fds:
-            os.close(fd)
-        self._kernels[pid] = request["number"], slot
+            self._become_kernel(slot, connection, (stdout, stderr), exits)
+        self._kernels[pid] = number, slot
         pidfd = os.pidfd_open(pid)
-        _send(self._control, {"forked": request["number"]}, pidfd)
+        packets.send(self._control, {"forked": number}, [pidfd])
         os.close(pidfd)
 
+    def _furnish(self, number: int, of: int, copy: int) -> None:
+        """Give a copy of kernel `of` folders of its own, by a child."""
+        slots = [slot for kernel, slot in self._kernels.values() if kernel == of]
+        if not slots:
+            raise ValueError("the kernel that it is a copy of has ended")
+        if os.fork():
+            return
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.alarm(FURNISH_TIMEOUT_S)
+            self._sandbox.furnish(copy, slots[0])
+            packets.send(self._control, {"furnished": number})
+        except BaseException as error:
+            reason = f"{type(error).__name__}: {error}"
+            packets.send(self._control, {"refused": reason, "number": number})
+        finally:
+            os._exit(0)
+
     def _become_kernel(
-        self, request: ForkRequest, slot: int, connection_fd: int, *output_fds: int
+        self, slot: int, connection_fd: int, outputs: tuple[int, int], exits: int
     ) -> NoReturn:
         """In the child: confine, become init, and serve cells in a child of its own."""
         connection = socket.socket(fileno=connection_fd)
@@ -176,18 +212,24 @@ class Zygote:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, signal.SIGTERM):
                 signal.signal(number, signal.SIG_DFL)
-            _redirect(*output_fds)
+            redirect(*outputs)
             self._control.close()
             os.close(self._wake)
-            self._sandbox.enter_kernel(slot, keep=(connection_fd,))
+            os.nice(KERNEL_NICENESS)
+            self._sandbox.enter_kernel(slot, keep=(connection_fd, exits), key_fd=exits)
             if kernel := os.fork():
                 connection.close()
-                _be_init(kernel)
+                _be_init(kernel, exits)
+            os.close(exits)
             os.setsid()
-            _prepare(request, self._shell)
+            from benchside_kernels.frames import receive  # noqa: PLC0415 (imported already)
             from benchside_kernels.shell import serve  # noqa: PLC0415 (imported already)
 
-            serve(self._shell, connection, request["max_chars"])
+            request = receive(connection)
+            if request is None:
+                os._exit(0)
+            self._prepare(request["prepare"])
+            serve(self._shell, connection, request["prepare"]["max_chars"])
         except BaseException:
             from benchside_kernels.frames import pack  # noqa: PLC0415
 
@@ -199,6 +241,19 @@ class Zygote:
         finally:
             os._exit(70)
 
+    def _prepare(self, request: Preparation) -> None:
+        """Give a fresh kernel its data, seed and `submit`."""
+        from benchside_kernels import startup  # noqa: PLC0415 (imported already)
+
+        startup.take_font_list(startup.home_folder())
+        # also where they narrow nothing: another domain keeps the kernel from its init
+        landlock.restrict_self(request["rules"] or [("/", landlock.WRITE)])
+        startup.fill(
+            self._shell.user_ns, request["image"], files=request["files"], seed=request["seed"],
+            preloaded=self._preloaded,
+        )  # fmt: skip
+        self._shell.execution_count = 2  # as after a set-up cell
+
     def _reap(self) -> None:
         while True:
             try:
@@ -208,60 +263,38 @@ class Zygote:
             if pid == 0:
                 return
             if pid in self._kernels:
-                _send(
-                    self._control,
-                    {
-                        "exited": self._kernels.pop(pid)[0],
-                        "code": _kernel_code(os.waitstatus_to_exitcode(status)),
-                        "cpu_s": usage.ru_utime + usage.ru_stime,
-                        "peak_mib": usage.ru_maxrss / 1024,
-                    },
-                )
+                report = {
+                    "exited": self._kernels.pop(pid)[0],
+                    "code": os.waitstatus_to_exitcode(status),
+                    "cpu_s": usage.ru_utime + usage.ru_stime,
+                    "peak_mib": usage.ru_maxrss / 1024,
+                }
+                packets.send(self._control, report)
 
 
-def _be_init(kernel: int) -> NoReturn:
-    """Reap whatever ends in this namespace; end as the kernel does, signals as 128 + number."""
+def _be_init(kernel: int, exits: int) -> NoReturn:
+    """Reap whatever ends in this namespace and tell of it, until killed."""
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
     os.dup2(null, 2)
+    os.set_blocking(exits, False)
     while True:
-        pid, status = os.wait()
+        try:
+            pid, status, usage = os.wait3(0)
+        except ChildProcessError:
+            signal.pause()
+            continue
+        code, cpu_s = os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
+        line = json.dumps([pid, code, cpu_s, usage.ru_maxrss / 1024]).encode() + b"\n"
         if pid == kernel:
-            code = os.waitstatus_to_exitcode(status)
-            os._exit(code if code >= 0 else 128 - code)
+            select.select([], [exits], [])
+        with contextlib.suppress(BlockingIOError):  # a flood of orphans: nobody needs them all
+            os.write(exits, line)
 
 
-def _kernel_code(code: int) -> int:
-    """A kernel's exit code from its init's: negative for a signal."""
-    return 128 - code if code > 128 else code
-
-
-def _redirect(stdout_fd: int, stderr_fd: int) -> None:
+def redirect(stdout: int, stderr: int) -> None:
     """stdin is empty; what C code and subprocesses print goes to the host's pipes."""
     null = os.open(os.devnull, os.O_RDONLY)
-    for number, fd in enumerate((null, stdout_fd, stderr_fd)):
+    for number, fd in enumerate((null, stdout, stderr)):
         os.dup2(fd, number)
         os.close(fd)
-
-
-def _prepare(request: ForkRequest, shell: Any) -> None:
-    """Give a fresh kernel its data, seed and `submit`."""
-    from benchside_kernels import startup  # noqa: PLC0415 (imported already)
-
-    startup.take_font_list(startup.home_folder())
-    if request["rules"]:
-        landlock.restrict_self(request["rules"])
-    startup.fill(
-        shell.user_ns, request["image"], files=request["files"], seed=request["seed"],
-        preloaded=request["preloaded"],
-    )  # fmt: skip
-    shell.execution_count = 2  # as after a set-up cell
-
-
-def _send(control: socket.socket, message: dict[str, Any], fd: int | None = None) -> None:
-    packet = json.dumps(message).encode()
-    rights = [] if fd is None else [
-        (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))
-    ]  # fmt: skip
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        control.sendmsg([packet], rights)

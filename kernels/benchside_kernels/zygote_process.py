@@ -1,125 +1,221 @@
-"""A zygote process, seen from the host: asks it to fork, hears of exits, and of its own end."""
+"""A zygote process, seen from the supervisor: has it fork, keeps a stock of forked kernels.
+
+A kernel from the stock has only to load its data; each is used once. Hears of exits, and of the
+zygote's own end.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import itertools
-import json
 import os
+import select
 import signal
 import socket
-from dataclasses import dataclass, field
-from typing import Any
+from collections import deque
+from collections.abc import Sequence
 
 from benchside_kernels.errors import KernelStartError
-from benchside_kernels.forked_kernel import FORK_TIMEOUT_S, ForkedKernel
+from benchside_kernels.kernel_family import KernelEnds, KernelFamily
+from benchside_kernels.packets import Message, PacketStream
 from benchside_kernels.process import ProcessExit
-from benchside_kernels.zygote import ForkRequest
+from benchside_kernels.zygote import ZygoteSpec
 
-FORKS_AT_A_TIME = 16  # more would not fit into the control socket's buffer
+READY_TIMEOUT_S = 120.0
+FORK_TIMEOUT_S = 30.0
+CLOSE_TIMEOUT_S = 1.0
 
 
-@dataclass(slots=True)
 class ZygoteProcess:
-    """One zygote process and its kernels that are alive."""
+    """One zygote process and its kernels.
 
-    process: asyncio.subprocess.Process
-    control: socket.socket
-    preloaded: bool
-    kernels: dict[int, ForkedKernel] = field(default_factory=dict)
-    numbers: Any = field(default_factory=lambda: itertools.count(1))
-    answers: dict[int, asyncio.Future[None]] = field(default_factory=dict)
-    ready: asyncio.Future[None] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-    gone: bool = False
-    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FORKS_AT_A_TIME))
+    Args:
+        control: our end of its control socket.
+        stock: kernels to keep forked in advance.
+    """
 
-    def read(self) -> None:
-        """Take one packet of the zygote: ready, forked, refused, exited; or its end."""
+    def __init__(
+        self, process: asyncio.subprocess.Process, control: socket.socket, stock: int
+    ) -> None:
+        self._process = process
+        self._packets = PacketStream(control, self._take, self._end)
+        self._numbers = itertools.count(1)
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._answers: dict[int, asyncio.Future[None]] = {}
+        self._families: dict[int, KernelFamily] = {}
+        self._stock: deque[KernelFamily] = deque()
+        self._stock_size = stock
+        self._refilling: asyncio.Task[None] | None = None
+        self.gone = False
+
+    @property
+    def load(self) -> int:
+        """Forks that it has been asked for and has not answered yet."""
+        return len(self._answers)
+
+    @property
+    def kernels(self) -> int:
+        """Families in use, without those in stock."""
+        return len(self._families) - len(self._stock) - len(self._answers)
+
+    async def start(self, spec: ZygoteSpec) -> None:
+        """Send the spec and wait until it is warm.
+
+        Raises:
+            KernelStartError: it ended, failed, or took too long.
+        """
+        self._packets.send(dict(spec))
         try:
-            packet, fds, _, _ = socket.recv_fds(self.control, 1 << 16, 1)
-        except BlockingIOError:
-            return
-        except OSError:
-            packet, fds = b"", []
-        try:
-            message = json.loads(packet)  # empty at the end
-        except ValueError:
-            self._end()
-            return
-        if "ready" in message:
-            self.ready.set_result(None)
-        elif "failed" in message:
-            self.ready.set_exception(KernelStartError(message["failed"]))
-        elif "forked" in message:
-            self._hand_over(message["forked"], fds[0])
-        elif "refused" in message:
-            answer = self.answers.pop(message["number"], None)
-            if answer is not None and not answer.done():
-                reason = f"the zygote refused to fork: {message['refused']}"
-                answer.set_exception(KernelStartError(reason))
-        elif "exited" in message:
-            kernel = self.kernels.pop(message.pop("exited"), None)
-            if kernel is not None and not kernel.exited.done():
-                kernel.exited.set_result(ProcessExit(**message))
+            await asyncio.wait_for(asyncio.shield(self._ready), READY_TIMEOUT_S)
+        except TimeoutError:
+            raise KernelStartError(f"it was not ready within {READY_TIMEOUT_S:.0f} s") from None
 
-    def _hand_over(self, number: int, pidfd: int) -> None:
-        """Give a new process to the kernel that waits for it; kill it if nobody does any more."""
-        kernel, answer = self.kernels.get(number), self.answers.pop(number, None)
-        if kernel is None or answer is None or answer.done():
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            os.close(pidfd)
-            return
-        kernel.adopt(pidfd)
-        answer.set_result(None)
+    async def take(self) -> KernelFamily:
+        """Return a forked kernel that waits for its preparation: from the stock, else a new one.
 
-    def _end(self) -> None:
-        """The zygote is gone, and with it all its kernels."""
-        self.gone = True
-        asyncio.get_running_loop().remove_reader(self.control)
-        self.control.close()
-        error = KernelStartError("the zygote ended")
-        for waiting in (self.ready, *self.answers.values()):
-            if not waiting.done():
-                waiting.set_exception(error)
-        for kernel in self.kernels.values():
-            if not kernel.exited.done():
-                kernel.exited.set_result(ProcessExit(None))
-        self.kernels.clear()
+        Raises:
+            KernelStartError: the zygote refused, did not answer in time, or is gone.
+        """
+        while self._stock:
+            family = self._stock.popleft()
+            if _is_alive(family):
+                return family
+            family.discard()
+        return await self._fork()
 
-    async def fork(self, request: ForkRequest, kernel: ForkedKernel, fds: list[int]) -> None:
-        """Ask for one kernel and wait until its process is there."""
-        number = request["number"]
-        async with self.turns:
-            self.kernels[number] = kernel
-            answer = self.answers[number] = asyncio.get_running_loop().create_future()
-            try:
-                socket.send_fds(self.control, [json.dumps({"fork": request}).encode()], fds)
-                await asyncio.wait_for(answer, FORK_TIMEOUT_S)
-            except (OSError, TimeoutError) as error:
-                raise KernelStartError(f"the zygote did not fork: {error!r}") from None
-            finally:
-                self.answers.pop(number, None)
-                if not kernel.adopted:
-                    self.kernels.pop(number, None)
+    def refill(self) -> None:
+        """Fork what the stock lacks, in the background and while nobody waits for a fork."""
+        if self._refilling is None or self._refilling.done():
+            self._refilling = asyncio.create_task(self._refill())
+
+    def drain(self) -> None:
+        """Give up the stock, for its memory."""
+        while self._stock:
+            self._stock.popleft().discard()
+
+    async def furnish(self, family: KernelFamily, copy: int) -> None:
+        """Have folders made for a copy of a kernel; `copy` is its pidfd.
+
+        Raises:
+            KernelStartError: it was refused, or took too long.
+        """
+        number = next(self._numbers)
+        await self._ask(number, {"furnish": number, "of": family.number}, [copy])
 
     async def close(self) -> None:
         """End the zygote and all its kernels."""
-        if not self.gone:
-            asyncio.get_running_loop().remove_reader(self.control)
-        self.control.close()
+        if self._refilling is not None:
+            self._refilling.cancel()
+        self._packets.close()
         try:
-            await asyncio.wait_for(self.process.wait(), 2.0)
+            await asyncio.wait_for(self._process.wait(), CLOSE_TIMEOUT_S)
         except TimeoutError:
-            self.process.kill()
-            await self.process.wait()
-        self._end_kernels()
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+        self._end()
 
-    def _end_kernels(self) -> None:
-        for kernel in self.kernels.values():
-            if not kernel.exited.done():
-                kernel.exited.set_result(ProcessExit(None))
-        self.kernels.clear()
+    async def _fork(self) -> KernelFamily:
+        number = next(self._numbers)
+        ours, theirs = KernelEnds.pair()
+        exits, kernel_exits = os.pipe()
+        family = self._families[number] = KernelFamily(number, ours, exits)
+        family.watch()
+        try:
+            await self._ask(number, {"fork": number}, [*theirs.descriptors, kernel_exits])
+        except BaseException:
+            family.discard()
+            if family.init is None and not self.gone:  # a late answer finds no family
+                self._families.pop(number).close(ProcessExit(None))
+            raise
+        finally:
+            theirs.close()
+            os.close(kernel_exits)
+        return family
+
+    async def _ask(self, number: int, message: Message, fds: Sequence[int]) -> None:
+        if self.gone:
+            raise KernelStartError("the zygote has ended")
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        self._packets.send(message, fds)
+        try:
+            await asyncio.wait_for(answer, FORK_TIMEOUT_S)
+        except TimeoutError:
+            raise KernelStartError(
+                f"the zygote did not answer within {FORK_TIMEOUT_S:.0f} s"
+            ) from None
+        finally:
+            self._answers.pop(number, None)
+
+    async def _refill(self) -> None:
+        with contextlib.suppress(KernelStartError):  # whoever needs a kernel will be told
+            while len(self._stock) < self._stock_size and not self._answers and not self.gone:
+                self._stock.append(await self._fork())
+
+    def _take(self, message: Message, fds: list[int]) -> None:
+        """Take one packet of the zygote."""
+        if "ready" in message:
+            self._ready.set_result(None)
+        elif "failed" in message:
+            self._ready.set_exception(KernelStartError(message["failed"]))
+        elif "forked" in message:
+            self._hand_over(message["forked"], *fds)
+        elif "furnished" in message:
+            self._answer(message["furnished"])
+        elif "refused" in message:
+            reason = f"the zygote refused: {message['refused']}"
+            self._answer(message["number"], KernelStartError(reason))
+        elif "exited" in message:
+            family = self._families.pop(message.pop("exited"), None)
+            if family is not None:
+                if family in self._stock:
+                    self._stock.remove(family)
+                    family.discard()
+                family.close(ProcessExit(**message))
+
+    def _answer(self, number: int, error: KernelStartError | None = None) -> None:
+        answer = self._answers.get(number)
+        if answer is None or answer.done():
+            return
+        if error is None:
+            answer.set_result(None)
+        else:
+            answer.set_exception(error)
+
+    def _hand_over(self, number: int, init: int) -> None:
+        """Note a new process; kill it if nobody waits for it any more."""
+        family = self._families.get(number)
+        if family is None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(init, signal.SIGKILL)
+            os.close(init)
+            return
+        family.init = init
+        self._answer(number)
+
+    def _end(self) -> None:
+        """The zygote is gone, and with it all its kernels."""
+        if self.gone:
+            return
+        self.gone = True
+        self._packets.close()
+        error = KernelStartError("the zygote ended")
+        for waiting in (self._ready, *self._answers.values()):
+            if not waiting.done():
+                waiting.set_exception(error)
+                waiting.exception()  # it may be that nobody waits
+        for family in self._families.values():
+            family.close(ProcessExit(None))
+        self._families.clear()
+        self.drain()
+
+
+def _is_alive(family: KernelFamily) -> bool:
+    """True for a kernel in stock whose init and first process run."""
+    if family.gone or family.init is None:
+        return False
+    family.read_reports()
+    poll = select.poll()
+    poll.register(family.init, select.POLLIN)
+    return not family.first_ended and not poll.poll(0)

@@ -56,13 +56,13 @@ async def test_all_attacks_are_contained(image: KernelImage) -> None:
 async def test_an_attack_that_succeeds_is_told(tmp_path: Path) -> None:
     """The judges see through: what a kernel may do is an escape where it is aimed at."""
     open_file = Path(os.__file__)
-    targets = Targets((str(open_file),), (1,), (), 1, 16, deadly=False)
+    targets = Targets((str(open_file),), (2,), (), 1, 16, deadly=False)
     aimed: dict[str, Attack] = {attack.name: attack for attack in attacks(targets)}
     async with ForkedKernels() as maker, KernelSession(maker=maker) as session:
         await session.run(PRELUDE)
         for name, contained in {
             "gold, answer keys and grading code": False,  # a file of Python's can be read
-            "signals to others": False,  # process 1 is the kernel's own init
+            "signals to others": False,  # process 2 is the kernel itself
             "memory": False,  # 16 MiB are allowed, the limit is 4 GiB
             "TCP and UDP": True,
         }.items():

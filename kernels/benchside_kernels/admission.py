@@ -1,0 +1,83 @@
+"""Admission: lets kernels start as long as memory is left, so that their number adapts to it.
+
+What a kernel will need is not known when it starts. So a start waits while the machine is short of
+memory, by either of two signs, and goes on when running kernels have ended; the first one never
+waits, so that work always goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+RESERVED_SHARE = 0.08
+MIN_RESERVED_MIB = 512.0
+START_MIB = 48.0
+"""Set aside for each kernel that has just started and not used its memory yet."""
+SETTLE_S = 2.0
+MAX_STALLED_PERCENT = 20.0
+LOOK_EVERY_S = 0.1
+
+
+class Admission:
+    """Memory of the machine, and how many kernels have just started.
+
+    Args:
+        memory: returns total and available memory in MiB.
+        stalled: returns the share of the last 10 s in which some task waited for memory, percent.
+    """
+
+    def __init__(
+        self,
+        memory: Callable[[], tuple[float, float]] | None = None,
+        stalled: Callable[[], float] | None = None,
+    ) -> None:
+        self._memory, self._stalled = memory or machine_memory, stalled or memory_stalls
+        self._recent: list[float] = []
+        self._turn = asyncio.Lock()
+
+    def problem(self) -> str | None:
+        """Why no kernel should start now; None if one may."""
+        total, available = self._memory()
+        reserved = max(total * RESERVED_SHARE, MIN_RESERVED_MIB)
+        now = time.monotonic()
+        self._recent = [start for start in self._recent if now - start < SETTLE_S]
+        free = available - reserved - START_MIB * (len(self._recent) + 1)
+        if free < 0:
+            return f"{available:.0f} MiB of memory are free, {reserved:.0f} are kept back"
+        if (stalled := self._stalled()) > MAX_STALLED_PERCENT:
+            return f"processes waited for memory in {stalled:.0f}% of the last 10 s"
+        return None
+
+    async def enter(self, running: Callable[[], int], relieve: Callable[[], None]) -> None:
+        """Wait, in order of arrival, until a kernel may start.
+
+        Args:
+            running: number of kernels that run.
+            relieve: called when memory is short; gives up what is not needed at once.
+        """
+        async with self._turn:
+            while self.problem() is not None:
+                relieve()
+                if running() == 0:
+                    break
+                await asyncio.sleep(LOOK_EVERY_S)
+            self._recent.append(time.monotonic())
+
+
+def machine_memory() -> tuple[float, float]:
+    """Total and available memory of the machine in MiB, from /proc/meminfo."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    sizes = {line.partition(":")[0]: float(line.split()[1]) / 1024 for line in lines}
+    return sizes["MemTotal"], sizes["MemAvailable"]
+
+
+def memory_stalls() -> float:
+    """Pressure stall information (docs.kernel.org/accounting/psi.html); 0 where there is none."""
+    try:
+        some = Path("/proc/pressure/memory").read_text().splitlines()[0]
+    except OSError:
+        return 0.0
+    return float(some.split()[1].removeprefix("avg10="))

@@ -1,0 +1,237 @@
+"""The supervisor's view of one pid namespace: its init, the kernel forked first, and its copies.
+
+All die with init. Each kernel's end is noticed at once: that of the first by init's report, that of
+a copy by its pidfd.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchside_kernels.process import ProcessExit
+from benchside_kernels.seccomp import KEY_BYTES
+
+FIRST_PID = 2  # in its namespace: init is 1
+REPORT_GRACE_S = 0.5
+MAX_REPORT_BYTES = 1 << 12
+
+OnExit = Callable[[ProcessExit], None]
+
+
+@dataclass(slots=True)
+class Member:
+    """One kernel of a family; `cause` says why the supervisor ended it."""
+
+    on_exit: OnExit
+    pidfd: int | None = None
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KernelEnds:
+    """One side's ends of a kernel's connection and of its stdout and stderr."""
+
+    connection: socket.socket
+    stdout: int
+    stderr: int
+
+    @classmethod
+    def pair(cls) -> tuple[KernelEnds, KernelEnds]:
+        """Return the host's ends and the kernel's."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        stdout, kernel_stdout = os.pipe()
+        stderr, kernel_stderr = os.pipe()
+        return cls(ours, stdout, stderr), cls(theirs, kernel_stdout, kernel_stderr)
+
+    @classmethod
+    def of(cls, fds: Sequence[int]) -> KernelEnds:
+        """The other way round of `descriptors`."""
+        connection, stdout, stderr = fds
+        return cls(socket.socket(fileno=connection), stdout, stderr)
+
+    @property
+    def descriptors(self) -> tuple[int, int, int]:
+        """In the order in which they are handed on."""
+        return self.connection.fileno(), self.stdout, self.stderr
+
+    def close(self) -> None:
+        """Close all of them."""
+        self.connection.close()
+        os.close(self.stdout)
+        os.close(self.stderr)
+
+
+@dataclass(slots=True, eq=False)
+class KernelFamily:
+    """An init and the kernels below it."""
+
+    number: int
+    ends: KernelEnds
+    exits: int
+    init: int | None = None
+    key: bytes = b""
+    members: dict[int, Member] = field(default_factory=dict)
+    first_ended: bool = False
+    gone: bool = False
+    _reports: dict[int, ProcessExit] = field(default_factory=dict)
+    _buffer: bytearray = field(default_factory=bytearray)
+
+    def watch(self) -> None:
+        """Listen to init's reports on the running loop."""
+        os.set_blocking(self.exits, False)
+        asyncio.get_running_loop().add_reader(self.exits, self.read_reports)
+
+    def read_reports(self) -> None:
+        """Take the secret and the lines that init has written."""
+        try:
+            data = os.read(self.exits, 1 << 16)
+        except BlockingIOError:
+            return
+        if not data:
+            asyncio.get_running_loop().remove_reader(self.exits)
+            return
+        self._buffer += data
+        if not self.key:
+            if len(self._buffer) < KEY_BYTES:
+                return
+            self.key = bytes(self._buffer[:KEY_BYTES])
+            del self._buffer[:KEY_BYTES]
+        *lines, rest = self._buffer.split(b"\n")
+        self._buffer = bytearray(rest[:MAX_REPORT_BYTES])
+        for line in lines:
+            try:
+                pid, code, cpu_s, peak_mib = (float(part) for part in json.loads(line))
+            except (ValueError, TypeError, RecursionError):
+                self.kill()  # init is not itself any more
+                return
+            if pid == FIRST_PID or pid in self.members:
+                self._reports[int(pid)] = ProcessExit(int(code), cpu_s, peak_mib)
+            if pid == FIRST_PID:
+                self.first_ended = True
+                self._end_member(FIRST_PID)
+
+    def add_first(self, on_exit: OnExit) -> None:
+        """Hand the kernel that was forked first to its owner."""
+        self.members[FIRST_PID] = Member(on_exit)
+        if self.gone:
+            self._tell(FIRST_PID, self.members[FIRST_PID], ProcessExit(None))
+        elif self.first_ended:
+            self.kill()
+
+    def adopt_copy(self, pidfd: int, on_exit: OnExit) -> int:
+        """Take a copy into the family; return its pid in the namespace.
+
+        Raises:
+            OSError: it has ended.
+        """
+        pid = _inner_pid(pidfd)
+        self.members[pid] = Member(on_exit, pidfd)
+        asyncio.get_running_loop().add_reader(pidfd, self._copy_ended, pid)
+        return pid
+
+    def end(self, pid: int, cause: str = "") -> None:
+        """Kill one kernel; with the last one of the family all that it has started."""
+        member = self.members.get(pid)
+        if member is None:
+            return
+        member.cause = member.cause or cause
+        if len(self.members) == 1 or self.init is None:
+            self.kill()
+        elif member.pidfd is not None:
+            _kill(member.pidfd)
+        else:
+            self._kill_first()
+
+    def discard(self) -> None:
+        """Give up a kernel that nobody has got yet."""
+        self.ends.close()
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill init, and so all."""
+        if self.init is not None and not self.gone:
+            _kill(self.init)
+
+    def close(self, last: ProcessExit) -> None:
+        """All have ended: tell those who wait, and let go of the descriptors."""
+        if self.gone:
+            return
+        self.gone = True
+        loop = asyncio.get_running_loop()
+        self.read_reports()
+        for pid, member in list(self.members.items()):
+            report = self._reports.get(pid)
+            if len(self.members) == 1 and report is not None:  # init's sum has its children in it
+                report = ProcessExit(report.code, last.cpu_s, last.peak_mib)
+            self._tell(pid, member, report or last)
+        loop.remove_reader(self.exits)
+        os.close(self.exits)
+        if self.init is not None:
+            os.close(self.init)
+
+    def _copy_ended(self, pid: int) -> None:
+        """Wait a moment for init's report of how."""
+        loop = asyncio.get_running_loop()
+        pidfd = self.members[pid].pidfd
+        assert pidfd is not None
+        loop.remove_reader(pidfd)
+        if pid in self._reports:
+            self._end_member(pid)
+        else:
+            loop.call_later(REPORT_GRACE_S, self._end_member, pid)
+
+    def _end_member(self, pid: int) -> None:
+        member = self.members.get(pid)
+        if member is None or self.gone:
+            return
+        if len(self.members) == 1:
+            self.kill()  # the end is told when all is gone
+        else:
+            self._tell(pid, member, self._reports.get(pid, ProcessExit(None)))
+
+    def _tell(self, pid: int, member: Member, report: ProcessExit) -> None:
+        del self.members[pid]
+        if member.pidfd is not None:
+            asyncio.get_running_loop().remove_reader(member.pidfd)
+            os.close(member.pidfd)
+        if member.cause:
+            report = ProcessExit(report.code, report.cpu_s, report.peak_mib, cause=member.cause)
+        member.on_exit(report)
+
+    def _kill_first(self) -> None:
+        """Kill the first kernel only: copies of it live on."""
+        assert self.init is not None
+        init = _host_pid(self.init)
+        with contextlib.suppress(OSError):
+            for child in Path(f"/proc/{init}/task/{init}/children").read_text().split():
+                pidfd = os.pidfd_open(int(child))
+                if _inner_pid(pidfd) == FIRST_PID:
+                    _kill(pidfd)
+                os.close(pidfd)
+
+
+def _kill(pidfd: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+
+def _host_pid(pidfd: int) -> int:
+    return int(_field(f"/proc/self/fdinfo/{pidfd}", "Pid:")[0])
+
+
+def _inner_pid(pidfd: int) -> int:
+    """The pid in the innermost namespace."""
+    return int(_field(f"/proc/{_host_pid(pidfd)}/status", "NSpid:")[-1])
+
+
+def _field(path: str, name: str) -> list[str]:
+    lines = Path(path).read_text().splitlines()
+    return next(line.split()[1:] for line in lines if line.startswith(name))

@@ -1,0 +1,90 @@
+"""Inside a kernel: makes a copy of it between two cells, for `KernelSession.fork`.
+
+The copy has all variables, but no thread, no background task and no child process; files that are
+open still belong to both. Its work folder is a copy, which the zygote makes (see
+`namespaces.furnish`), and another Landlock domain keeps it from the original and from its siblings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import traceback
+import warnings
+from pathlib import Path
+
+from benchside_kernels import namespaces, seccomp, startup
+from benchside_kernels.frames import pack, receive
+
+
+def copy_kernel(connection: socket.socket) -> socket.socket | None:
+    """Copy this kernel: return the copy's connection in the copy, None in the original.
+
+    Args:
+        connection: the original's; by it come three descriptors for the copy: its connection, and
+            pipes for stdout and stderr. The copy's connection then holds its secret key.
+    """
+    _, fds, _, _ = socket.recv_fds(connection, 1, 3)
+    threads = _other_threads()
+    copied = socket.socket(fileno=fds[0])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python warns of threads; the host tells of them
+            between = os.fork()  # the copy's parent ends, so that init adopts it
+    except OSError as error:
+        _tell(copied, "failed", {"reason": f"the kernel cannot fork: {error.strerror}"})
+        between = -1
+    if between:
+        copied.close()
+        for fd in fds[1:]:
+            os.close(fd)
+        if between > 0:
+            with contextlib.suppress(ChildProcessError):  # where a cell ignores SIGCHLD
+                os.waitpid(between, 0)
+        return None
+    try:
+        if os.fork():
+            os._exit(0)
+        connection.close()
+        _become_copy(copied, fds[1], fds[2], threads)
+    except BaseException:
+        _tell(copied, "failed", {"reason": traceback.format_exc(limit=-3)})
+        os._exit(70)
+    return copied
+
+
+def _become_copy(connection: socket.socket, stdout: int, stderr: int, threads: list[str]) -> None:
+    os.setsid()
+    for fd, target in ((stdout, 1), (stderr, 2)):
+        os.dup2(fd, target)
+        os.close(fd)
+    secret = receive(connection)
+    if secret is None:
+        os._exit(0)
+    seccomp.unshare_folders(bytes.fromhex(secret["key"]))
+    pidfd = os.pidfd_open(os.getpid())
+    frame = pack({"cell": 0, "kind": "copied", "content": {"threads": threads}})
+    socket.send_fds(connection, [frame], [pidfd])
+    os.close(pidfd)
+    settle = receive(connection)
+    if settle is None:
+        os._exit(0)
+    namespaces.settle_copy()
+    if settle["seed"] is not None:
+        startup.reseed(settle["seed"])
+
+
+def _other_threads() -> list[str]:
+    """Names of the threads that a copy will be without."""
+    tasks = Path("/proc/self/task")
+    return [
+        (task / "comm").read_text().strip()
+        for task in tasks.iterdir()
+        if int(task.name) != os.getpid()
+    ]
+
+
+def _tell(connection: socket.socket, kind: str, content: dict[str, object]) -> None:
+    with contextlib.suppress(OSError):
+        connection.sendall(pack({"cell": 0, "kind": kind, "content": content}))

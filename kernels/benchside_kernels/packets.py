@@ -1,0 +1,126 @@
+"""Packets between a runner, its supervisor and the zygotes: one JSON object each, with descriptors.
+
+They travel over SOCK_SEQPACKET, so that an object and its descriptors arrive together or not at
+all. `send` and `receive` wait; `PacketStream` is for an event loop. Kernels hold no such socket.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import contextlib
+import json
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+MAX_BYTES = 1 << 20
+MAX_DESCRIPTORS = 8
+
+Message = dict[str, Any]
+
+
+def send(stream: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
+    """Send one packet; to a receiver that is gone, nothing."""
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        stream.sendmsg([json.dumps(message).encode()], _rights(fds))
+
+
+def receive(stream: socket.socket) -> tuple[Message, list[int]] | None:
+    """Return the next packet and its descriptors; None at the end.
+
+    Raises:
+        BlockingIOError: the socket does not wait, and nothing is there.
+        ValueError: what came is no packet.
+    """
+    try:
+        data, fds, _, _ = socket.recv_fds(stream, MAX_BYTES, MAX_DESCRIPTORS)
+    except ConnectionResetError:
+        return None
+    if not data:
+        return None
+    message = json.loads(data)
+    if not isinstance(message, dict):
+        raise ValueError(f"a packet holds a {type(message).__name__}, not an object")
+    return message, fds
+
+
+class PacketStream:
+    """Packets on the running event loop; what the other end does not take yet waits here.
+
+    Args:
+        on_packet: called with each packet; the descriptors are the callee's to close.
+        on_end: called once when the other end is gone or has sent what is no packet.
+    """
+
+    def __init__(
+        self,
+        stream: socket.socket,
+        on_packet: Callable[[Message, list[int]], None],
+        on_end: Callable[[], None],
+    ) -> None:
+        self._stream, self._on_packet, self._on_end = stream, on_packet, on_end
+        self._waiting: deque[tuple[bytes, list[int]]] = deque()
+        self._loop = asyncio.get_running_loop()
+        stream.setblocking(False)
+        self._loop.add_reader(stream, self._read)
+        self.open = True
+
+    def send(self, message: Message, fds: Sequence[int] = ()) -> None:
+        """Send one packet, now or as soon as there is room; the caller may close its `fds`."""
+        if not self.open:
+            return
+        self._waiting.append((json.dumps(message).encode(), [os.dup(fd) for fd in fds]))
+        if len(self._waiting) == 1:
+            self._write()
+
+    def close(self) -> None:
+        """Stop, and let the other end see it."""
+        if not self.open:
+            return
+        self.open = False
+        self._loop.remove_reader(self._stream)
+        self._loop.remove_writer(self._stream)
+        self._stream.close()
+        for _, fds in self._waiting:
+            _close(fds)
+        self._waiting.clear()
+
+    def _read(self) -> None:
+        try:
+            packet = receive(self._stream)
+        except BlockingIOError:
+            return
+        except (OSError, ValueError):
+            packet = None
+        if packet is None:
+            self.close()
+            self._on_end()
+        else:
+            self._on_packet(*packet)
+
+    def _write(self) -> None:
+        while self._waiting:
+            data, fds = self._waiting[0]
+            try:
+                self._stream.sendmsg([data], _rights(fds))
+            except BlockingIOError:
+                self._loop.add_writer(self._stream, self._write)
+                return
+            except OSError:  # gone: the reader will see the end
+                pass
+            _close(self._waiting.popleft()[1])
+        self._loop.remove_writer(self._stream)
+
+
+def _rights(fds: Sequence[int]) -> list[tuple[int, int, array.array[int]]]:
+    if not fds:
+        return []
+    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
+
+
+def _close(fds: Sequence[int]) -> None:
+    for fd in fds:
+        os.close(fd)

@@ -1,0 +1,202 @@
+"""A runner's side of its supervisor: starts it, asks it for kernels, hears of their ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from benchside_kernels import packets
+from benchside_kernels.errors import KernelStartError
+from benchside_kernels.packets import Message, PacketStream
+from benchside_kernels.process import ProcessExit
+
+ANSWER_TIMEOUT_S = 300.0
+STOP_TIMEOUT_S = 2.0
+
+_ROOT = str(Path(__file__).resolve().parent.parent)
+_SUPERVISOR = (
+    f"import sys; sys.path[:0] = [{_ROOT!r}]; "
+    "from benchside_kernels import supervisor; supervisor.main(int(sys.argv[1]))"
+)
+
+Answer = tuple[Message, list[int]]
+
+
+class SupervisorLink:
+    """A connection to a supervisor.
+
+    Args:
+        stream: the connected socket.
+        process: pidfd of a supervisor that we have started; None for one that was met.
+    """
+
+    def __init__(self, stream: socket.socket, process: int | None = None) -> None:
+        self._packets = PacketStream(stream, self._take, self._end)
+        self._process = process
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[Answer]] = {}
+        self._exits: dict[int, asyncio.Future[ProcessExit]] = {}
+        self._scratch: Path | None = None
+        self._has_kept = False
+
+    @classmethod
+    def start(cls, modules: Sequence[str], stock: int) -> Self:
+        """Start a supervisor that keeps `stock` kernels of each zygote forked in advance."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        packets.send(ours, {"modules": list(modules), "stock": stock})
+        theirs.set_inheritable(True)
+        argv = [sys.executable, "-c", _SUPERVISOR, str(theirs.fileno())]
+        null = os.open(os.devnull, os.O_RDWR)
+        actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, null, 1)]
+        pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=actions, setsid=True)
+        os.close(null)
+        theirs.close()
+        return cls(ours, os.pidfd_open(pid))
+
+    @property
+    def open(self) -> bool:
+        """False once the supervisor is gone."""
+        return self._packets.open
+
+    async def ask(
+        self, verb: str, fds: Sequence[int] = (), **details: object
+    ) -> tuple[int, Answer]:
+        """Ask for one thing under a new number; return number and answer.
+
+        Raises:
+            KernelStartError: it was refused, or the supervisor has ended.
+        """
+        number = next(self._numbers)
+        self._exits[number] = asyncio.get_running_loop().create_future()
+        try:
+            return number, await self.tell(number, verb, fds, **details)
+        except BaseException:
+            self.end(number)
+            self._exits.pop(number, None)
+            raise
+
+    async def tell(
+        self, number: int, verb: str, fds: Sequence[int] = (), **details: object
+    ) -> Answer:
+        """Say something about a lease and wait for the answer; see `ask`."""
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        try:
+            if not self.open:
+                raise KernelStartError("the supervisor has ended")
+            self._packets.send({verb: number, **details}, fds)
+            return await asyncio.wait_for(answer, ANSWER_TIMEOUT_S)
+        except TimeoutError:
+            raise KernelStartError(
+                f"the supervisor did not answer within {ANSWER_TIMEOUT_S:.0f} s: is memory short?"
+            ) from None
+        finally:
+            self._answers.pop(number, None)
+
+    def exited(self, number: int) -> asyncio.Future[ProcessExit]:
+        """The future of a kernel's end."""
+        return self._exits[number]
+
+    def end(self, number: int) -> None:
+        """Have a kernel killed, or a start given up."""
+        self._packets.send({"end": number})
+
+    async def keep(self, number: int, fds: Sequence[int], name: str, keep_s: float) -> None:
+        """Leave a kernel to the supervisor, for others to take.
+
+        Raises:
+            KernelStartError: it has ended, or the name is taken.
+        """
+        await self.tell(number, "keep", fds, name=name, keep_s=keep_s)
+        self._has_kept = True
+        self.forget(number, "being kept for others")
+
+    def forget(self, number: int, cause: str = "") -> None:
+        """Expect to hear nothing more of a kernel."""
+        exited = self._exits.pop(number, None)
+        if exited is not None and not exited.done():
+            exited.set_result(ProcessExit(None, cause=cause))
+
+    def scratch(self) -> Path:
+        """Return a folder that is gone when this process is."""
+        if self._scratch is None:
+            self._scratch = Path(tempfile.mkdtemp(prefix="bs-"))
+            self._packets.send({"scratch": 0, "path": str(self._scratch)})
+        return self._scratch
+
+    def abandon(self) -> None:
+        """Kill a supervisor that does not answer; all its kernels go with it."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._process, signal.SIGKILL)
+
+    async def close(self) -> None:
+        """End all our kernels and, where none is kept, the supervisor."""
+        self._packets.close()
+        if self._process is not None:
+            if not self._has_kept and not await _ended(self._process, STOP_TIMEOUT_S):
+                self.abandon()
+                await _ended(self._process, STOP_TIMEOUT_S)
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PIDFD, self._process, os.WEXITED | os.WNOHANG)  # noqa: ASYNC222
+            os.close(self._process)
+            self._process = None
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+        self._end()
+
+    def _take(self, message: Message, fds: list[int]) -> None:
+        if "exited" in message:
+            exited = self._exits.pop(message["exited"], None)
+            if exited is not None and not exited.done():
+                exited.set_result(ProcessExit(**message["exit"]))
+            return
+        number = message["done"] if "done" in message else message["failed"]
+        answer = self._answers.get(number)
+        if answer is None or answer.done():
+            for fd in fds:
+                os.close(fd)
+            if "done" in message:
+                self.end(number)
+        elif "done" in message:
+            answer.set_result((message, fds))
+        else:
+            answer.set_exception(KernelStartError(message["reason"]))
+
+    def _end(self) -> None:
+        """The supervisor is gone, and with it all kernels."""
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(KernelStartError("the supervisor ended"))
+        for exited in self._exits.values():
+            if not exited.done():
+                exited.set_result(ProcessExit(None))
+        self._exits.clear()
+
+
+async def _ended(pidfd: int, timeout_s: float) -> bool:
+    """Wait until a process has ended; False where it has not in time."""
+    loop = asyncio.get_running_loop()
+    ended = loop.create_future()
+
+    def settle() -> None:
+        loop.remove_reader(pidfd)
+        ended.set_result(None)
+
+    loop.add_reader(pidfd, settle)
+    try:
+        await asyncio.wait_for(ended, timeout_s)
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(pidfd)
+    return True

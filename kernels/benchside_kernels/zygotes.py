@@ -1,0 +1,199 @@
+"""The zygotes of a supervisor: which one serves a request, when a new one is made or one retired.
+
+A zygote serves all images with the same hidden files; small images are loaded by the kernel itself
+(a millisecond), large ones by a zygote of their own. Where forks queue up at a zygote, another like
+it is started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import socket
+import sys
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from benchside_kernels import namespaces, sandbox, tree
+from benchside_kernels.errors import KernelStartError
+from benchside_kernels.image import HOME_VARIABLE, KernelImage, font_cache, images_folder
+from benchside_kernels.request import KernelRequest
+from benchside_kernels.zygote import Preparation, ZygoteSpec
+from benchside_kernels.zygote_process import ZygoteProcess
+
+LARGE_IMAGE_BYTES = 8 * 1024**2
+MAX_KINDS = 6
+MAX_PER_KIND = min(os.cpu_count() or 1, 8)
+BUSY_FORKS = 4
+BUSY_KERNELS = 512  # forks become slower, the more kernels share a zygote's pages
+FIRST_UID = 200_000
+UID_BLOCKS = 50_000
+
+_ROOT = str(Path(__file__).resolve().parent.parent)
+_ZYGOTE = (
+    f"import sys; sys.path[:0] = [{_ROOT!r}]; "
+    "from benchside_kernels import zygote; zygote.main(int(sys.argv[1]))"
+)
+_Kind = tuple[object, ...]
+_Starting = asyncio.Task[ZygoteProcess]
+
+
+class Zygotes:
+    """All zygotes of one supervisor.
+
+    Args:
+        modules: imported before the first fork, where installed, so that cells need not.
+        stock: kernels that each zygote keeps forked in advance.
+    """
+
+    def __init__(self, modules: Sequence[str], stock: int) -> None:
+        self._modules, self._stock = list(modules), stock
+        self._kinds: OrderedDict[_Kind, list[_Starting]] = OrderedDict()
+        self._blocks = itertools.count()
+
+    async def choose(self, request: KernelRequest) -> ZygoteProcess:
+        """Return the zygote for a request, after making it where there is none.
+
+        Raises:
+            KernelStartError: it did not come up.
+        """
+        kind = _kind(request)
+        known = self._kinds.setdefault(kind, [])
+        known[:] = [task for task in known if _is_usable(task)]
+        self._kinds.move_to_end(kind)
+        if not known or (len(known) < MAX_PER_KIND and all(map(_is_busy, known))):
+            known.append(asyncio.create_task(self._start(request)))
+            await self._retire()
+        warm = [task.result() for task in known if task.done() and not task.exception()]
+        if warm:
+            return min(warm, key=lambda zygote: (zygote.load, zygote.kernels))
+        return await asyncio.shield(known[0])
+
+    def drain(self) -> None:
+        """Give up all kernels in stock, for their memory."""
+        for task in itertools.chain.from_iterable(self._kinds.values()):
+            if task.done() and not task.cancelled() and not task.exception():
+                task.result().drain()
+
+    async def close(self) -> None:
+        """End all zygotes and their kernels, side by side."""
+        tasks = list(itertools.chain.from_iterable(self._kinds.values()))
+        self._kinds.clear()
+        for task in tasks:
+            if not task.done():
+                task.cancel()
+        started = await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(one.close() for one in started if isinstance(one, ZygoteProcess)))
+
+    async def _retire(self) -> None:
+        """Let the least used kinds go, where no kernel of theirs is alive."""
+        idle = [kind for kind, tasks in self._kinds.items() if all(map(_is_idle, tasks))]
+        for kind in idle[: max(len(self._kinds) - MAX_KINDS, 0)]:
+            for task in filter(_is_usable, self._kinds.pop(kind)):
+                await task.result().close()
+
+    async def _start(self, request: KernelRequest) -> ZygoteProcess:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        extra = {
+            "JE_ARROW_MALLOC_CONF": "background_thread:false",  # else importing pyarrow starts one
+            "MPLCONFIGDIR": f"{tree.TMP}/matplotlib",
+        }
+        if request.home is not None:
+            extra |= {HOME_VARIABLE: str(request.home)}
+        environment = sandbox.scrubbed_environment(Path(tree.WORK), Path(tree.TMP), extra)
+        log = os.memfd_create("zygote.log")
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", _ZYGOTE, str(theirs.fileno()),
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+                env=environment, cwd="/", pass_fds=(theirs.fileno(),), start_new_session=True,
+            )  # fmt: skip
+            zygote = ZygoteProcess(process, ours, self._stock)
+            try:
+                await zygote.start(_spec(request, self._modules, self._first_uid()))
+            except BaseException as error:
+                await zygote.close()
+                if not isinstance(error, KernelStartError):
+                    raise
+                said = os.pread(log, 1 << 20, 0).decode(errors="replace").strip()
+                raise KernelStartError(f"no zygote: {error}; it said:\n{said[-2000:]}") from None
+            return zygote
+        finally:
+            theirs.close()
+            os.close(log)
+
+    def _first_uid(self) -> int:
+        """Users of its own for each zygote, since root's kernels count processes by user."""
+        most = MAX_KINDS * MAX_PER_KIND * 4
+        block = (os.getpid() * most + next(self._blocks)) % UID_BLOCKS
+        return FIRST_UID + block * namespaces.SLOTS
+
+
+def preparation(request: KernelRequest) -> Preparation:
+    """Return what a forked kernel is told, once it is known whose it will be."""
+    return Preparation(
+        image=None if request.image is None else request.image.ref,
+        files=list(request.files), seed=request.seed, max_chars=request.max_output_chars,
+        rules=_own_rules(request),
+    )  # fmt: skip
+
+
+def _kind(request: KernelRequest) -> _Kind:
+    patterns = tuple(sorted({glob for found in request.images for glob in found.hidden}))
+    own = request.image.ref if request.image is not None and _is_large(request.image) else None
+    return (request.home, patterns, request.hidden, request.memory_mib, own)
+
+
+def _is_large(image: KernelImage) -> bool:
+    parts = (image.folder / f"variables.{part}" for part in ("pkl", "buf"))
+    return sum(part.stat().st_size for part in parts) > LARGE_IMAGE_BYTES
+
+
+def _is_usable(task: _Starting) -> bool:
+    if not task.done():
+        return True
+    return not task.cancelled() and task.exception() is None and not task.result().gone
+
+
+def _is_busy(task: _Starting) -> bool:
+    if not task.done() or task.exception():
+        return False
+    return task.result().load >= BUSY_FORKS or task.result().kernels >= BUSY_KERNELS
+
+
+def _is_idle(task: _Starting) -> bool:
+    return task.done() and (not _is_usable(task) or task.result().kernels == 0)
+
+
+def _spec(request: KernelRequest, modules: list[str], first_uid: int) -> ZygoteSpec:
+    image, home = request.image, request.home
+    folders = [] if home is None else [images_folder(home), font_cache(home)]
+    patterns = [glob for found in request.images for glob in found.hidden]
+    hidden = [*request.hidden, *sandbox.packaged_files(patterns)]
+    rules = sandbox.file_rules(readable=folders, writable=[], hidden=hidden) or []
+    confined = namespaces.SandboxSpec(
+        readable=tuple(map(str, [*sandbox.python_folders(), *folders])),
+        rules=tuple(rules),
+        memory_mib=request.memory_mib,
+        first_uid=first_uid,
+    )
+    return ZygoteSpec(
+        modules=modules,
+        imports=list(image.imports) if image else [],
+        image=image.ref if image and _is_large(image) else None,
+        home=str(home or ""),
+        sandbox=asdict(confined),
+    )
+
+
+def _own_rules(request: KernelRequest) -> list[tuple[str, str]]:
+    """A second layer of rules, by which a kernel reads its own images only."""
+    if request.home is None:
+        return []
+    open_folders = [*sandbox.python_folders(), Path("/proc"), Path("/etc")]
+    open_folders += [font_cache(request.home), *(image.folder for image in request.images)]
+    readable = [(str(path), "read") for path in open_folders]
+    return [*readable, ("/kernel", "write"), ("/dev", "write")]
