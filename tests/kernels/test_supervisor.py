@@ -1,4 +1,4 @@
-"""Zygotes that die and serve many: typed results, and nothing is left."""
+"""Supervisors, zygotes and kernels that are killed: typed results, and nothing is left."""
 
 import asyncio
 import os
@@ -11,6 +11,7 @@ import pytest
 from benchside_kernels.forked import ForkedKernels
 from benchside_kernels.sandbox import sandbox_problem
 from benchside_kernels.session import KernelSession
+from tests.kernels.processes import below, children, is_running, newest_child
 
 
 @pytest.fixture(autouse=True)
@@ -19,51 +20,33 @@ def _sandbox() -> None:
         pytest.skip(f"no sandbox here: {problem}")
 
 
-def zygotes() -> list[int]:
-    """Children of this process: the outer processes of zygotes."""
-    task = Path(f"/proc/self/task/{os.getpid()}/children")
-    return [int(pid) for pid in task.read_text().split()]
-
-
-def below(root: int) -> list[int]:
-    """All processes below `root`."""
-    task = Path(f"/proc/{root}/task/{root}/children")
-    children = [int(pid) for pid in task.read_text().split()] if task.exists() else []
-    return [*children, *(pid for child in children for pid in below(child))]
-
-
-def is_running(pid: int) -> bool:
-    """False also for a zombie, which waits for the system's own init."""
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-async def test_kill_9_of_a_zygote_ends_its_kernels_and_the_next_start_makes_a_new_one() -> None:
-    before = set(zygotes())
+@pytest.mark.parametrize("depth", range(3), ids=["supervisor", "outer", "zygote"])
+async def test_kill_9_above_kernels_ends_them_and_the_next_start_makes_new_ones(depth: int) -> None:
     async with ForkedKernels() as maker:  # noqa: SIM117
         async with KernelSession(maker=maker) as busy, KernelSession(maker=maker) as idle:
-            (zygote,) = set(zygotes()) - before
-            inside = below(zygote)
+            victim = newest_child()
+            inside = below(victim)
+            for _ in range(depth):
+                (victim,) = children(victim)
             running = asyncio.create_task(busy.run("while True: pass", timeout_s=60))
             await asyncio.sleep(0.3)
-            os.kill(zygote, signal.SIGKILL)
+            os.kill(victim, signal.SIGKILL)
             killed = time.monotonic()
             assert (await running).status == "dead"
             assert time.monotonic() - killed < 5
             assert (await idle.run("1")).status == "dead"
             await idle.restart()
             assert (await idle.run("6 * 7")).outputs[0]["data"]["text/plain"] == "42"
-            assert not [pid for pid in inside if is_running(pid)]
+            alive = {newest_child(), *below(newest_child())}
+            assert not [pid for pid in inside if is_running(pid) and pid not in alive]
 
 
 async def test_kill_9_of_a_kernels_init_is_a_death_of_that_kernel_only() -> None:
-    before = set(zygotes())
-    async with ForkedKernels() as maker:  # noqa: SIM117
+    async with ForkedKernels(stock=0) as maker:  # noqa: SIM117
         async with KernelSession(maker=maker) as first:
-            (zygote,) = set(zygotes()) - before
-            present = set(below(zygote))
+            present = set(below(newest_child()))
             async with KernelSession(maker=maker) as second:
-                init = min(set(below(zygote)) - present)
+                init = min(set(below(newest_child())) - present)
                 os.kill(init, signal.SIGKILL)
                 assert (await second.run("import time; time.sleep(60)")).status == "dead"
             assert (await first.run("1")).status == "ok"
@@ -75,7 +58,7 @@ async def test_many_starts_leave_nothing() -> None:
             assert (await session.run("1")).status == "ok"
 
         async def counts() -> tuple[int, int, str]:
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.5)
             descriptors = len(list(Path("/proc/self/fd").iterdir()))
             return descriptors, len(below(os.getpid())), Path("/proc/self/mounts").read_text()
 

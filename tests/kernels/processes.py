@@ -1,0 +1,32 @@
+"""Processes below a test: whom to kill, and who must be gone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def children(pid: int) -> list[int]:
+    """Direct children of a process, in the order in which they were started."""
+    task = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in task.read_text().split()] if task.exists() else []
+
+
+def below(root: int) -> list[int]:
+    """All processes below `root`."""
+    found = children(root)
+    return [*found, *(pid for child in found for pid in below(child))]
+
+
+def is_running(pid: int) -> bool:
+    """False also for a zombie, which waits for the system's own init."""
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def newest_child() -> int:
+    """The process that this one has started last: the supervisor, in these tests."""
+    return children(os.getpid())[-1]
