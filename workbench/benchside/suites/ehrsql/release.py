@@ -95,7 +95,7 @@ class Release:
         path = self.tables[table]
         try:
             _check_end(path)
-            header = {name.lower(): name for name in pd.read_csv(path, nrows=0, dtype=str).columns}
+            header = _header(path)
             missing = [name for name in columns if name not in header]
             if missing:
                 raise InputError(
@@ -122,6 +122,15 @@ def _check_end(path: Path) -> None:
             raise InputError(
                 "the table is cut off: its last row has no end", where=path, fix=FETCH_AGAIN
             )
+
+
+def _header(path: Path) -> dict[str, str]:
+    """Return lower-case name → name of the columns.
+
+    Read without a header, since pandas would take cells too many in the first row for an index.
+    """
+    first = pd.read_csv(path, nrows=2, header=None, dtype=str, keep_default_na=False)
+    return {name.lower(): name for name in first.iloc[0]}
 
 
 def _read(path: Path, kinds: Mapping[str, Kind], keep: Keep | None) -> Iterator[pd.DataFrame]:
