@@ -169,7 +169,7 @@ def _tasks(
                 tasks.append(task)
                 keys.append(_key(item, sql, rows, task))
                 counts[f"{task.split}: answerable"] += 1
-                counts[f"flagged {DIFFERS}"] += DIFFERS in keys[-1].flags
+                counts.update(f"flagged {flag}" for flag in keys[-1].flags)
     return tasks, keys
 
 
