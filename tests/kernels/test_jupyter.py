@@ -24,6 +24,7 @@ from benchside_kernels import provisioner
 from benchside_kernels.errors import KernelStartError, SessionClosedError
 from benchside_kernels.forked import ForkedKernels
 from benchside_kernels.image import KernelImage
+from benchside_kernels.jupyter_kernels import jupyter_kernels
 from benchside_kernels.sandbox import sandbox_problem
 from benchside_kernels.session import KernelSession
 from benchside_kernels.startup import HOME_VARIABLE
@@ -88,7 +89,9 @@ def jupyter(
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share" / "jupyter"))
     monkeypatch.setenv(HOME_VARIABLE, str(home))
     yield tmp_path
-    assert list(Path(provisioner._home(os.getpid()).folder).iterdir()) == []
+    kernels = jupyter_kernels()
+    asyncio.run(kernels.call(kernels.drop_spare()))
+    assert list(Path(kernels.folder).iterdir()) == []
 
 
 @pytest.fixture
@@ -232,6 +235,37 @@ async def test_shutdown_leaves_nothing(manager: AsyncKernelManager) -> None:
     assert not manager.has_kernel
     assert not file.exists()
     assert not _mentions(mark)
+
+
+async def test_the_next_kernel_waits_fresh_and_is_used_once(jupyter: Path) -> None:
+    """From the second kernel of a kernelspec on; one that dies while it waits is not handed out."""
+    config = {"modules": list(MODULES), "memory_mib": 1000}
+    write_kernelspec("benchside-next", "Benchside: next", config, user=False, prefix=jupyter)
+    kernels = jupyter_kernels()
+    waiting: list[int] = []
+    for turn in range(5):
+        manager = AsyncKernelManager(kernel_name="benchside-next")
+        await manager.start_kernel()
+        spare, process = kernels._spare, manager.provisioner._kernel
+        assert (spare is not None) == (turn > 0)
+        assert (id(process) in waiting) == (turn in (2, 4))
+        kernel = await connect(manager.client())
+        reply, outputs = await kernel.run("'mine' in globals()")
+        assert outputs[0][1]["data"]["text/plain"] == "False"
+        assert reply["execution_count"] == 1
+        await kernel.run("mine = 1")
+        if spare is not None:
+            attached = await kernels.call(_result(spare.starting))
+            waiting.append(id(attached.kernel))
+            if turn == 2:
+                await kernels.call(attached.kernel.kill())
+        kernel.client.stop_channels()
+        await manager.shutdown_kernel(now=True)
+        assert process.exited.done()
+
+
+async def _result(task: Any) -> Any:
+    return await task
 
 
 def _mentions(mark: str) -> bool:
