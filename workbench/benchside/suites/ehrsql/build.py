@@ -55,8 +55,8 @@ from it. There is no later data.
 - Who is in hospital now has no discharge time yet; the first and the last visit are looked for \
 among those that have one. Ages are those at admission.
 - "Top n" and "n most" mean all entries up to dense rank n by their number of rows, ties included.
-- Time spans are numbers of days or hours, not rounded; rates of survival and death are in percent, \
-in the whole-number arithmetic of SQLite.
+- Time spans are numbers of days or hours, not rounded; rates of survival and death are in \
+percent, in the whole-number arithmetic of SQLite.
 - Normal ranges: {_RANGES}.
 - Submit only what is asked for, names rather than codes, one row for each record that meets the \
 question. The order of rows does not matter, numbers count to {DECIMALS} decimals.
