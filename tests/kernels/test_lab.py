@@ -185,9 +185,18 @@ def test_a_new_user_works_in_jupyterlab(lab: Lab, page: Page, tmp_path: Path) ->
     expect(notebook.run("kept + 1", 6)).to_have_text("42")
     page.screenshot(path=tmp_path / "interrupted.png")
 
+    slider = notebook.run(
+        "import ipywidgets\nslider, label = ipywidgets.IntSlider(value=3), ipywidgets.Label()\n"
+        "def changed(change): label.value = f'twice is {2 * change.new}'\n"
+        "slider.observe(changed, 'value'); ipywidgets.VBox([slider, label])", 7,
+    )  # fmt: skip
+    slider.locator(".noUi-handle").press("ArrowRight")
+    expect(slider).to_contain_text("twice is 8")
+    page.screenshot(path=tmp_path / "widget.png")
+
     mark = str(uuid.uuid4())
     start = f"import subprocess; p = subprocess.Popen(['sh', '-c', 'sleep 600; :', '{mark}'])"
-    notebook.run(start, 7)
+    notebook.run(start, 8)
     assert mentioned(mark)
     notebook.press("restart-kernel")
     page.locator(".jp-Dialog .jp-mod-accept").click()
