@@ -618,6 +618,23 @@ def test_damaged_question_files_are_named(
         build_from(data, tmp_path / "scratch")
 
 
+def test_questions_of_another_release_are_refused(data: Path, tmp_path: Path) -> None:
+    absent = [item for item in MIMIC_ITEMS if item["id"] in ("absent", "none", "phone")]
+    write_questions(data, absent)
+    with pytest.raises(InputError, match=r"no question has an answer(.|\n)*patient is not in"):
+        build_from(data, tmp_path / "scratch")
+
+
+def test_another_table_makes_another_build(data: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    one = prepare("ehrsql_mimic3", home, data=data)
+    edit(data / "mimic_iii" / "LABEVENTS.csv", "2.5,2.5", "2.7,2.7")
+    two = prepare("ehrsql_mimic3", home, data=data)
+    assert one.record.build != two.record.build
+    assert len(one.record.data) == 17  # 16 tables and one question file; the others are optional
+    assert [task.hash for task in one.tasks] == [task.hash for task in two.tasks]
+
+
 def test_other_formats_of_questions(data: Path, tmp_path: Path) -> None:
     sex = MIMIC_ITEMS[0]
     (data / "ehrsql" / "mimic_iii_valid.json").unlink()

@@ -220,6 +220,12 @@ def test_malformed_questions_are_named(
     assert all(words in str(caught.value) for words in ["dev.json", *told]), caught.value
 
 
+def test_questions_of_another_release_are_refused(data: Path, tmp_path: Path) -> None:
+    write_questions(data, ITEMS[-1:])
+    with pytest.raises(InputError, match="no question has an answer"):
+        build_from(data, tmp_path / "scratch")
+
+
 def test_runnable_puts_values_in_single_quotes() -> None:
     assert runnable('SELECT A."B" FROM A WHERE A."C" = "it\'s" AND A."D" >= "5"') == (
         "SELECT A.\"B\" FROM A WHERE A.\"C\" = 'it''s' AND A.\"D\" >= '5'"

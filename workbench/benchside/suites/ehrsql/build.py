@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from benchside.errors import DataMissingError
+from benchside.errors import DataMissingError, InputError
 from benchside.suite import BuildOptions, SuiteBuild, SuiteManifest
 from benchside.suites.ehrsql import eicu, mimic_iii
 from benchside.suites.ehrsql.counterpart import counterpart, with_present_patient
@@ -141,6 +141,7 @@ def build(options: BuildOptions) -> SuiteBuild:
     with open_gold(database.path) as gold:
         for question in questions:
             builder.add(question, gold)
+    require_answers(builder.keys, counts, data)
     counts["database: preprocessed here from the tables"] = int(database.preprocessed)
     counts["database: open demo"] = int(database.sensitivity == "open")
     counts["patients in the database"] = len(database.patients)
@@ -194,6 +195,21 @@ def distinct(questions: Iterator[Question], counts: Counter[str]) -> list[Questi
             ids.add(question.id)
             texts.add(text)
     return kept
+
+
+def require_answers(keys: Sequence[AnswerKey], counts: Counter[str], data: Path) -> None:
+    """Refuse questions and a database that have nothing to do with each other.
+
+    Raises:
+        InputError: none of the questions has an answer there.
+    """
+    if all(key.value is None for key in keys):
+        raise InputError(
+            "no question has an answer in this database",
+            where=data,
+            value=", ".join(f"{name}: {count}" for name, count in counts.items()),
+            fix="take questions that were made for this database, or the release they are about",
+        )
 
 
 class _Builder:

@@ -31,6 +31,7 @@ from benchside.suites.ehrsql.build import (
     distinct,
     json_rows,
     question_files,
+    require_answers,
     split,
     template,
 )
@@ -110,6 +111,7 @@ def build(options: BuildOptions) -> SuiteBuild:
         _lower(database.path)
         counts["database: lower-cased, as the questions are"] = 1
     tasks, keys = _tasks(questions, options.manifest, database, counts)
+    require_answers(keys, counts, data)
     counts["database: preprocessed here from the tables"] = int(database.preprocessed)
     counts["database: open demo"] = int(database.sensitivity == "open")
     counts["patients in the database"] = len(database.patients)
