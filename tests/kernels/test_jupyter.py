@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -139,6 +140,34 @@ async def test_attach_keeps_all_state_and_hands_the_kernel_over(
         client.stop_channels()
     assert not file.exists()
     assert session.usage.cpu_s
+
+
+async def test_comms_reach_both_ways_and_interrupts_come_by_message(maker: ForkedKernels) -> None:
+    async with KernelSession(maker=maker) as session:
+        client = AsyncKernelClient()
+        client.load_connection_file(str(await session.attach()))
+        kernel = await connect(client)
+        await kernel.run(
+            "def opened(comm, _):\n"
+            "    comm.on_msg(lambda m: comm.send({'twice': 2 * m['content']['data']['n']}))\n"
+            "get_ipython().kernel.comm_manager.register_target('double', opened)"
+        )
+        for kind, content in (
+            ("comm_open", {"comm_id": "c", "target_name": "double", "data": {}}),
+            ("comm_msg", {"comm_id": "c", "data": {"n": 21}}),
+        ):
+            client.shell_channel.send(client.session.msg(kind, content))
+        message = await client.get_iopub_msg(timeout=10)
+        while message["msg_type"] != "comm_msg":
+            message = await client.get_iopub_msg(timeout=10)
+        assert message["content"] == {"comm_id": "c", "data": {"twice": 42}}
+
+        def interrupt() -> None:
+            client.control_channel.send(client.session.msg("interrupt_request", {}))
+
+        reply, _ = await kernel.run("print('runs', flush=True)\nwhile True: pass", heard=interrupt)
+        assert reply["ename"] == "KeyboardInterrupt"
+        client.stop_channels()
 
 
 async def test_an_attached_kernel_is_as_confined_as_before(
@@ -353,6 +382,42 @@ def test_nbclient_and_papermill_run_a_notebook_and_leave_no_process(
     while any(Path("/proc", pid).exists() for pid in processes):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_documented_commands_run_notebooks(home: Path, tmp_path: Path) -> None:
+    """Of docs/jupyter.md: install a kernelspec, then papermill and `jupyter execute`."""
+    text = (Path(__file__).parents[2] / "docs" / "jupyter.md").read_text()
+    install, *commands = re.findall(
+        r"^(?:benchside kernelspec install$|papermill .*|jupyter execute .*)", text, re.MULTILINE
+    )
+    assert len(commands) == 2
+    cells = ["threshold = 0.1", "import pandas as pd\n(pd.Series([0.2, 0.7]) > threshold).sum()"]
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in cells],
+        metadata={"kernelspec": {"name": "python3", "display_name": "", "language": "python"}},
+    )
+    notebook.cells[0].metadata["tags"] = ["parameters"]
+    for name in ("in.ipynb", "notebook.ipynb"):
+        nbformat.write(notebook, tmp_path / name)
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "JUPYTER_PATH": str(tmp_path / "share" / "jupyter"),
+        HOME_VARIABLE: str(home),
+    }
+    for command in (f"{install} --prefix {tmp_path}", *commands):
+        done = subprocess.run(
+            command.split(), cwd=tmp_path, env=environment, capture_output=True, text=True,
+            timeout=100, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    results = []
+    for name in ("out.ipynb", "notebook.ipynb"):
+        read = nbformat.read(tmp_path / name, as_version=4)
+        nbformat.validate(read)
+        results.append(read.cells[-1].outputs[0].data["text/plain"])
+    assert results == ["np.int64(1)", "np.int64(2)"]  # papermill's threshold, and the notebook's
 
 
 def test_a_killed_server_takes_its_kernels_along(jupyter: Path) -> None:
