@@ -53,7 +53,10 @@ def test_importing_benchside_is_light() -> None:
     assert not loaded & heavy
 
 
-DOCUMENTS = [f"docs/{name}.md" for name in ("kernels", "jupyter", "runs", "isolation", "suites")]
+DOCUMENTS = [
+    f"docs/{name}.md"
+    for name in ("kernels", "jupyter", "runs", "isolation", "suites", "calculators")
+]
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -237,10 +237,13 @@ def _builder_module(described: SuiteManifest) -> ModuleType:
 
 
 def _recipe(described: SuiteManifest, seed: int, size: int | None) -> str:
-    """Hash of all that a build depends on besides the user's data."""
+    """Hash of all that a build depends on besides the user's data.
+
+    A builder may name further modules whose code its tasks depend on in `USES`.
+    """
     module = _builder_module(described)
-    file = Path(str(module.__file__))
-    sources = sorted(file.parent.glob("*.py")) if file.name == "__init__.py" else [file]
+    used: tuple[ModuleType, ...] = getattr(module, "USES", ())
+    sources = [source for one in (module, *used) for source in _sources(one)]
     code = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
     versions = {name: importlib.import_module(name).__version__ for name in ("numpy", "pandas")}
     return content_hash(
@@ -249,6 +252,12 @@ def _recipe(described: SuiteManifest, seed: int, size: int | None) -> str:
             "code": code, "benchside": __version__, "versions": versions,
         }
     )  # fmt: skip
+
+
+def _sources(module: ModuleType) -> list[Path]:
+    """The files of a module; of a package, those of the packages in it too."""
+    file = Path(str(module.__file__))
+    return sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
 
 
 def _check_data(described: SuiteManifest, data: Path | None) -> dict[str, str]:

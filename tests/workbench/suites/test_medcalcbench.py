@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from benchside.calculators import BY_NUMBER, CALCULATORS
+from benchside.cell_source import cell_source
 from benchside.errors import DataMissingError, InputError
 from benchside.graders import grade, validate_task
 from benchside.suite import BuildOptions, SuiteBuild, SuiteManifest
@@ -25,7 +26,6 @@ from benchside.suites.medcalcbench.agreement import DIFFERS, recompute
 from benchside.suites.medcalcbench.build import slug
 from benchside.suites.medcalcbench.calculators import ENTITIES, answer_kind
 from benchside.suites.medcalcbench.rows import PLACE, read_rows
-from benchside.suites.medcalcbench.solution import formula_source
 from benchside.task import AnswerKey, TaskSpec
 from benchside_kernels.image import build_image
 from benchside_kernels.submission import Json, encode
@@ -305,7 +305,7 @@ def test_damaged_files_are_named(data: Path) -> None:
 def test_formula_sources_stand_alone() -> None:
     for one in CALCULATORS.values():
         names: dict[str, Any] = {}
-        exec(formula_source(one.formula), names)
+        exec(cell_source(one.formula), names)
         assert callable(names[one.formula.__name__])
 
 

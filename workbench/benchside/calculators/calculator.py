@@ -44,9 +44,9 @@ class Source:
         return f"{self.authors}: {self.journal} {self.year}" + (f";{self.pages}" * bool(self.pages))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Calculator:
-    """One calculator.
+    """One calculator; two are equal only if they are the same object.
 
     Args:
         key: such as "anion-gap".

@@ -4,7 +4,10 @@ Source: Khandekar et al.: MedCalc-Bench: Evaluating Large Language Models for Me
 NeurIPS 2024; https://github.com/ncbi-nlp/MedCalc-Bench (CC-BY-SA-4.0).
 """
 
+from benchside import calculators, cell_source
 from benchside.suites.medcalcbench.agreement import agreement
 from benchside.suites.medcalcbench.build import build
 
-__all__ = ["agreement", "build"]
+USES = (calculators, cell_source)
+
+__all__ = ["USES", "agreement", "build"]

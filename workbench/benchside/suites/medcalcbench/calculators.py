@@ -77,10 +77,18 @@ GAP_ALBUMIN = {**GAP, "albumin": ALBUMIN}
 QT = {"qt": Entity("QT interval"), "pulse": PULSE}
 BODY = {"weight": WEIGHT, "height": HEIGHT}
 # What annotators wrote, where it is not the library's own word; True alone says the least.
-LIVER: dict[object, object] = {"Mild": "mild", "Moderate": "moderate to severe", "Severe": "moderate to severe",
-         "Moderate to Severe": "moderate to severe"}  # fmt: skip
-DIABETES: dict[object, object] = {"None or diet-controlled": "none", "None or Diet-controlled": "none",
-            "Uncomplicated": "uncomplicated", "End-organ damage": "end-organ damage"}  # fmt: skip
+LIVER: dict[object, object] = {
+    "Mild": "mild",
+    "Moderate": "moderate to severe",
+    "Severe": "moderate to severe",
+    "Moderate to Severe": "moderate to severe",
+}
+DIABETES: dict[object, object] = {
+    "None or diet-controlled": "none",
+    "None or Diet-controlled": "none",
+    "Uncomplicated": "uncomplicated",
+    "End-organ damage": "end-organ damage",
+}
 TUMOR: dict[object, object] = {
     False: "none",
     True: "localized",

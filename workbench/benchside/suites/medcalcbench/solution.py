@@ -6,37 +6,13 @@ Kernels cannot import this package, so the cells carry the formula and all that 
 from __future__ import annotations
 
 import datetime as dt
-import inspect
-from collections.abc import Callable
-from types import ModuleType
-from typing import Any
 
 from pydantic import JsonValue
 
 from benchside.calculators import BY_NUMBER
+from benchside.cell_source import cell_source
 from benchside.suites.medcalcbench.agreement import DECIMALS, Recomputation
 from benchside.suites.medcalcbench.rows import Answer, Row
-
-
-def formula_source(formula: Callable[..., Any]) -> str:
-    """Return code that defines a formula, with its imports and the functions it calls."""
-    imports: dict[str, None] = {}
-    sources: dict[str, str] = {}
-    _collect(formula, imports, sources)
-    return "\n\n\n".join(filter(None, ["\n".join(imports), *sources.values()]))
-
-
-def _collect(
-    formula: Callable[..., Any], imports: dict[str, None], sources: dict[str, str]
-) -> None:
-    """Add a function after those that it calls."""
-    for name, used in inspect.getclosurevars(formula).globals.items():
-        if isinstance(used, ModuleType):
-            alias = f" as {name}" if name != used.__name__ else ""
-            imports[f"import {used.__name__}{alias}"] = None
-        elif inspect.isfunction(used) and name not in sources:
-            _collect(used, imports, sources)
-    sources[formula.__name__] = inspect.getsource(formula).strip()
 
 
 def solution(row: Row, found: Recomputation) -> tuple[str, ...]:
@@ -48,7 +24,7 @@ def solution(row: Row, found: Recomputation) -> tuple[str, ...]:
     last = f"answer = {formula.__name__}(\n{values}\n)\n"
     if isinstance(found.value, float):
         last += f"answer = round(answer, {DECIMALS})\n"
-    return formula_source(formula), last + "submit(answer)"
+    return cell_source(formula), last + "submit(answer)"
 
 
 def _statement(label: Answer) -> str:

@@ -1,0 +1,230 @@
+"""Criteria and graded findings in words: several phrasings of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# meaning of a criterion in `benchside.calculators` → other phrasings (the meaning is the first)
+PHRASES: Mapping[str, tuple[str, ...]] = {
+    "dialysis at least twice in the past week": ("two dialysis sessions in the past week",),
+    "continuous veno-venous hemodialysis in the past week": ("CVVHD in the past week",),
+    "melena": ("black tarry stools",),
+    "recent syncope": ("a syncopal episode this week",),
+    "hepatic disease": ("known liver disease",),
+    "cardiac failure": ("heart failure",),
+    "congestive heart failure": ("chronic heart failure", "CHF"),
+    "hypertension": ("high blood pressure", "arterial hypertension"),
+    "uncontrolled hypertension": ("systolic pressures above 160 mm Hg at home",),
+    "diabetes mellitus": ("type 2 diabetes",),
+    "stroke": ("ischemic stroke", "cerebral infarction"),
+    "transient ischemic attack": ("TIA",),
+    "thromboembolism": ("arterial embolism of the leg",),
+    "vascular disease": ("peripheral arterial disease", "aortic plaque"),
+    "severe renal disease": ("chronic dialysis", "renal transplantation"),
+    "severe liver disease": ("cirrhosis of the liver",),
+    "prior major bleeding": ("a major gastrointestinal bleed",),
+    "labile international normalized ratio": ("unstable INR values under warfarin",),
+    "medication predisposing to bleeding": ("daily aspirin", "regular use of ibuprofen"),
+    "hypercholesterolemia": ("high cholesterol",),
+    "obesity": ("a body habitus of class II obesity",),
+    "current smoking": ("active tobacco use", "smoking a pack of cigarettes a day"),
+    "family history of premature coronary disease": ("a brother with a coronary stent at 48",),
+    "atherosclerotic disease": ("previous coronary bypass grafting", "carotid atherosclerosis"),
+    "elevated-risk surgery": ("planned suprainguinal vascular surgery",),
+    "ischemic heart disease": ("coronary artery disease", "previous myocardial infarction"),
+    "cerebrovascular disease": ("previous stroke",),
+    "treatment with insulin": ("basal insulin therapy",),
+    "blood pressure treatment": ("antihypertensive medication", "amlodipine for blood pressure"),
+    "previous pulmonary embolism": ("pulmonary embolism years ago",),
+    "previous deep vein thrombosis": ("deep vein thrombosis years ago",),
+    "hemoptysis": ("coughing up blood",),
+    "clinical signs and symptoms of deep vein thrombosis": ("a leg that looks like thrombosis",),
+    "pulmonary embolism as the likeliest diagnosis": (
+        "embolism of the lung as the leading diagnosis",
+    ),
+    "immobilization for at least 3 days": ("strict bed rest for the past 4 days",),
+    "surgery in the previous 4 weeks": ("a hip operation 2 weeks ago",),
+    "malignancy treated within 6 months": ("ongoing chemotherapy for cancer",),
+    "active cancer": ("cancer under palliative treatment",),
+    "recently bedridden for more than 3 days": ("having been bedridden all last week",),
+    "major surgery within 12 weeks": ("open abdominal surgery 2 months ago",),
+    "paralysis, paresis or plaster immobilization of the leg": (
+        "a plaster cast of the leg",
+        "paresis of the leg",
+    ),
+    "alternative diagnosis at least as likely as thrombosis": (
+        "cellulitis as an equally likely explanation",
+    ),
+    "calf swelling of more than 3 cm": ("a calf 4 cm thicker than the other",),
+    "collateral superficial veins": ("dilated collateral veins that are not varicose",),
+    "swelling of the entire leg": ("a swollen leg from groin to foot",),
+    "localized tenderness along the deep venous system": ("tenderness over the deep veins",),
+    "pitting edema confined to the symptomatic leg": ("pitting of the symptomatic leg only",),
+    "unilateral leg swelling": ("one leg thicker than the other",),
+    "recent surgery or trauma": ("an operation under general anesthesia 3 weeks ago",),
+    "use of estrogens": ("oral contraceptive use", "hormone replacement therapy"),
+    "major surgery in the last month": ("a major operation 3 weeks ago",),
+    "congestive heart failure in the last month": ("decompensated heart failure 2 weeks ago",),
+    "sepsis in the last month": ("septicemia 3 weeks ago",),
+    "pneumonia in the last month": ("pneumonia 2 weeks ago",),
+    "immobilizing plaster cast in the last month": ("a plaster cast until last week",),
+    "hip, pelvis or leg fracture in the last month": ("a femoral fracture 2 weeks ago",),
+    "stroke in the last month": ("a stroke 3 weeks ago",),
+    "multiple trauma in the last month": ("polytrauma 3 weeks ago",),
+    "acute spinal cord injury in the last month": ("spinal cord injury 2 weeks ago",),
+    "varicose veins": ("varicosis of both legs",),
+    "swollen legs": ("leg edema at present",),
+    "central venous access": ("a central line in place",),
+    "family history of thrombosis": ("a sister with venous thrombosis",),
+    "factor V Leiden": ("factor V Leiden carriage",),
+    "prothrombin 20210A mutation": ("the prothrombin G20210A variant",),
+    "elevated serum homocysteine": ("hyperhomocysteinemia",),
+    "lupus anticoagulant": ("a positive lupus anticoagulant",),
+    "elevated anticardiolipin antibody": ("raised anticardiolipin titers",),
+    "heparin-induced thrombocytopenia": ("HIT after heparin",),
+    "other thrombophilia": ("protein C deficiency",),
+    "inflammatory bowel disease": ("ulcerative colitis", "Crohn disease"),
+    "acute myocardial infarction": ("a heart attack this week",),
+    "chronic obstructive pulmonary disease": ("COPD",),
+    "present or previous malignancy": ("breast cancer in the past",),
+    "absence of cough": ("cough",),
+    "tender or swollen anterior cervical lymph nodes": ("tender anterior cervical nodes",),
+    "exudate or swelling of the tonsils": ("tonsillar exudate",),
+    "fever in the past 24 hours": ("fever since yesterday",),
+    "absence of cough or coryza": ("cough or coryza", "cough or runny nose"),
+    "onset of symptoms within 3 days": ("symptoms that began 2 days ago",),
+    "purulent tonsils": ("pus on the tonsils",),
+    "severely inflamed tonsils": ("tonsils that are severely inflamed",),
+    "confusion": ("new disorientation",),
+    "residence in a nursing home": ("living in a nursing home",),
+    "neoplastic disease": ("active colon cancer",),
+    "chronic liver disease": ("alcoholic cirrhosis",),
+    "renal disease": ("chronic kidney disease",),
+    "altered mental status": ("acute confusion",),
+    "pleural effusion": ("fluid in the pleural space",),
+    "acute renal failure": ("acute kidney failure",),
+    "severe organ failure or immunocompromise": ("cirrhosis with portal hypertension",),
+    "mechanical ventilation": ("intubation with invasive ventilation",),
+    "continuous positive airway pressure": ("CPAP by mask",),
+    "hypotension": ("a mean arterial pressure below 70 mm Hg",),
+    "myocardial infarction": ("a heart attack in the past",),
+    "peripheral vascular disease": ("intermittent claudication",),
+    "dementia": ("Alzheimer disease",),
+    "connective tissue disease": ("systemic lupus erythematosus", "rheumatoid arthritis"),
+    "peptic ulcer disease": ("gastric ulcers",),
+    "hemiplegia": ("hemiplegic paralysis",),
+    "moderate to severe chronic kidney disease": ("chronic kidney disease stage 4",),
+    "leukemia": ("chronic lymphocytic leukemia",),
+    "lymphoma": ("follicular lymphoma",),
+    "AIDS": ("acquired immunodeficiency syndrome",),
+}
+
+# criteria that say that something is absent: notes speak of the thing itself
+INVERTED = ("absence of cough", "absence of cough or coryza")
+
+# what relatives may have had without its counting for the patient
+FAMILIAL = (
+    "hypertension", "diabetes mellitus", "stroke", "congestive heart failure", "dementia",
+    "leukemia", "lymphoma", "myocardial infarction", "ischemic heart disease",
+    "chronic obstructive pulmonary disease", "peptic ulcer disease", "melena",
+)  # fmt: skip
+RELATIVES = ("father", "mother", "grandfather", "grandmother", "uncle")
+
+# (calculator, input) → value → phrasings
+GRADED: Mapping[tuple[str, str], Mapping[str, tuple[str, ...]]] = {
+    ("heart-score", "suspicion"): {
+        "Slightly suspicious": ("only slightly suspicious for an acute coronary syndrome",),
+        "Moderately suspicious": ("moderately suspicious for an acute coronary syndrome",),
+        "Highly suspicious": ("highly suspicious for an acute coronary syndrome",),
+    },
+    ("heart-score", "ecg"): {
+        "Normal": ("an ECG without abnormality", "an unremarkable electrocardiogram"),
+        "Non-specific repolarization disturbance": (
+            "an ECG with a non-specific repolarization disturbance",
+        ),
+        "Significant ST deviation": ("an ECG with significant ST deviation",),
+    },
+    ("heart-score", "troponin"): {
+        "less than or equal to normal limit": ("an initial troponin within the normal limit",),
+        "between the normal limit or up to three times the normal limit": (
+            "an initial troponin of twice the normal limit",
+        ),
+        "greater than three times normal limit": (
+            "an initial troponin of five times the normal limit",
+        ),
+    },
+    ("glasgow-coma-score", "eye"): {
+        "no eye opening": ("the eyes stay closed",),
+        "eye opening to pain": ("the eyes open to pain",),
+        "eye opening to verbal command": ("the eyes open to voice",),
+        "eyes open spontaneously": ("the eyes are open spontaneously",),
+        "not testable": ("the eyes cannot be tested for swelling",),
+    },
+    ("glasgow-coma-score", "verbal"): {
+        "no verbal response": ("there is not a sound",),
+        "incomprehensible sounds": ("the voice gives incomprehensible sounds",),
+        "inappropriate words": ("single inappropriate words are spoken",),
+        "confused": ("the conversation is confused",),
+        "oriented": ("the conversation is oriented",),
+        "not testable": ("speech is not testable for a tube in the trachea",),
+    },
+    ("glasgow-coma-score", "motor"): {
+        "no motor response": ("the limbs do not move at all",),
+        "extension to pain": ("the arms extend to pain",),
+        "flexion to pain": ("the arms show abnormal flexion to pain",),
+        "withdrawal from pain": ("the arms withdraw from pain",),
+        "localizes pain": ("the hand localizes pain",),
+        "obeys commands": ("simple commands are obeyed",),
+        "not testable": ("movement is not testable under a muscle relaxant",),
+    },
+    ("child-pugh", "ascites"): {
+        "absent": ("an abdomen free of ascites",),
+        "slight": ("slight ascites", "a little ascites on ultrasound"),
+        "moderate": ("moderate ascites",),
+    },
+    ("child-pugh", "encephalopathy"): {
+        "No Encephalopathy": ("a clear mind free of encephalopathy",),
+        "Grade 1-2": ("encephalopathy of grade 1", "encephalopathy of grade 2"),
+        "Grade 3-4": ("encephalopathy of grade 3", "encephalopathy of grade 4"),
+    },
+    ("apache-ii", "surgery"): {
+        "Nonoperative": ("a medical admission without an operation",),
+        "Emergency": ("an admission after emergency surgery",),
+        "Elective": ("an admission after elective surgery",),
+    },
+    ("caprini-score", "surgery"): {
+        "none": ("an admission for medical reasons",),
+        "minor": ("a planned minor operation",),
+        "major": ("a planned major open operation of more than 45 minutes",),
+        "laparoscopic": ("a planned laparoscopic operation of more than 45 minutes",),
+        "arthroscopic": ("a planned arthroscopic operation",),
+        "elective major lower extremity arthroplasty": ("a planned elective hip arthroplasty",),
+    },
+    ("caprini-score", "mobility"): {
+        "normal": ("walking freely on the ward",),
+        "on bed rest": ("currently on bed rest",),
+        "confined to bed >72 hours": ("confined to bed for more than 72 hours",),
+    },
+    ("charlson-index", "liver"): {
+        "none": (),
+        "mild": ("chronic hepatitis without portal hypertension",),
+        "moderate to severe": ("liver cirrhosis with portal hypertension",),
+    },
+    ("charlson-index", "diabetes"): {
+        "none": (),
+        "uncomplicated": ("diabetes treated with tablets and free of complications",),
+        "end-organ damage": ("diabetes with retinopathy and nephropathy",),
+    },
+    ("charlson-index", "tumor"): {
+        "none": (),
+        "localized": ("a solid tumor confined to one organ",),
+        "metastatic": ("a metastatic solid tumor",),
+    },
+}
+
+# conditions that no calculator counts
+OTHERS = (
+    "osteoarthritis", "seasonal allergies", "migraine", "gout", "psoriasis", "hypothyroidism",
+    "an appendectomy in childhood", "cataract", "carpal tunnel syndrome", "tinnitus",
+    "glaucoma", "a hiatal hernia", "vitiligo", "restless legs",
+)  # fmt: skip
