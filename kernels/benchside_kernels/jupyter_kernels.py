@@ -111,12 +111,11 @@ class JupyterKernels:
         Raises:
             KernelError: it did not start.
         """
-        attached = await self._take_spare(recipe)
-        if attached is None:
-            attached = await self.start(recipe)
-        if recipe in self._asked:
-            await self.drop_spare()
+        attached = await self._take_spare(recipe) or await self.start(recipe)
+        if recipe in self._asked and (self._spare is None or self._spare.recipe != recipe):
+            old = self._spare
             self._spare = _Spare(recipe, asyncio.create_task(self.start(recipe)))
+            await _drop(old)
         self._asked.add(recipe)
         return attached
 
@@ -143,23 +142,18 @@ class JupyterKernels:
     async def drop_spare(self) -> None:
         """End the kernel that was made ahead, if there is one."""
         spare, self._spare = self._spare, None
-        if spare is None:
-            return
-        with contextlib.suppress(KernelError):
-            kernel, folder = await spare.starting
-            await kernel.kill()
-            await kernel.release()
-            shutil.rmtree(folder, ignore_errors=True)
+        await _drop(spare)
 
     async def _take_spare(self, recipe: KernelRecipe) -> AttachedKernel | None:
-        if self._spare is None or self._spare.recipe != recipe:
+        spare = self._spare
+        if spare is None or spare.recipe != recipe:
             return None
-        with contextlib.suppress(KernelError):  # the next start says why
-            attached = await self._spare.starting
+        self._spare = None  # before anything is awaited: it is for one taker
+        with contextlib.suppress(KernelError):  # the start that follows says why
+            attached = await spare.starting
             if not attached.kernel.exited.done():
-                self._spare = None
                 return attached
-        await self.drop_spare()
+        await _drop(spare)
         return None
 
     async def _maker(self, modules: tuple[str, ...]) -> ForkedKernels:
@@ -181,6 +175,16 @@ class JupyterKernels:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(CLOSE_TIMEOUT_S)
         self._loop.close()
+
+
+async def _drop(spare: _Spare | None) -> None:
+    if spare is None:
+        return
+    with contextlib.suppress(KernelError, TimeoutError):  # nobody has asked for it
+        kernel, folder = await spare.starting
+        await kernel.kill()
+        await kernel.release()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @functools.cache

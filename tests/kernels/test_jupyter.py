@@ -291,6 +291,12 @@ async def test_the_next_kernel_waits_fresh_and_is_used_once(jupyter: Path) -> No
         kernel.client.stop_channels()
         await manager.shutdown_kernel(now=True)
         assert process.exited.done()
+    assert kernels._spare is not None
+    together = [AsyncKernelManager(kernel_name="benchside-next") for _ in range(3)]
+    await asyncio.gather(*(manager.start_kernel() for manager in together))
+    assert len({id(manager.provisioner._kernel) for manager in together}) == 3
+    for manager in together:
+        await manager.shutdown_kernel(now=True)
 
 
 async def _result(task: Any) -> Any:
