@@ -37,7 +37,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))
 pytestmark = pytest.mark.skipif(PROBLEM is not None, reason=f"no sandbox here: {PROBLEM}")
 
 MODULES = ["matplotlib.pyplot", "matplotlib_inline.backend_inline"]
-TIMEOUT_S = 30.0
+TIMEOUT_S = 45.0
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ def page(lab: Lab) -> Iterator[Page]:
         )
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
         page.set_default_timeout(TIMEOUT_S * 1e3)
+        expect.set_options(timeout=TIMEOUT_S * 1e3)
         page.goto(lab.url)
         yield page
         page.screenshot(path=lab.folder.parent / "last.png")  # to see why a test has failed
