@@ -48,6 +48,8 @@ class ForkedKernel:
         ends: KernelEnds,
         lease_s: float | None = None,
         pidfd: int | None = None,
+        *,
+        fresh: bool = True,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.exited: asyncio.Future[ProcessExit] = link.exited(number)
@@ -58,6 +60,7 @@ class ForkedKernel:
         self._cell: RunningCell | None = None
         self._numbers = itertools.count(1)
         self._number = 0
+        self._fresh = fresh
         self._buffer = bytearray()
         self._unsent = bytearray()
         self._pidfd: int | None = None
@@ -104,7 +107,7 @@ class ForkedKernel:
         info = read_connection(file)
         self.ready = asyncio.get_running_loop().create_future()
         with listening(info) as descriptors:
-            self._send(pack({"attach": info, "fresh": self._number == 0}))
+            self._send(pack({"attach": info, "fresh": self._fresh and self._number == 0}))
             if self._unsent:
                 raise KernelStartError("the kernel reads no messages: does a cell run in it?")
             socket.send_fds(self._connection, [b"."], descriptors)
@@ -119,7 +122,7 @@ class ForkedKernel:
         """Return a copy of the kernel; see `live_copy.py` for what it is without."""
         link = self._link
         number, (_, fds) = await link.ask("copy", of=self._lease)
-        copy = ForkedKernel(link, number, KernelEnds.of(fds[:3]), self._lease_s)
+        copy = ForkedKernel(link, number, KernelEnds.of(fds[:3]), self._lease_s, fresh=False)
         try:
             self._send(pack({"fork": True}))
             if self._unsent:

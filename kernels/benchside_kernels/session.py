@@ -57,6 +57,7 @@ class KernelSession:
         seed: seed of the kernel's random generators.
         memory_mib: memory that the kernel process may allocate before it gets MemoryError.
         max_output_chars: text of outputs that is kept for each cell.
+        lease_s: a sandboxed kernel is killed after so long, whatever its owner does; None: never.
         maker: starts the kernels; stock ones by default.
     """
 
@@ -69,6 +70,7 @@ class KernelSession:
         seed: int = 0,
         memory_mib: int = 4096,
         max_output_chars: int = 20_000,
+        lease_s: float | None = None,
         maker: KernelMaker | None = None,
     ) -> None:
         self._maker = maker or StockKernels()
@@ -76,7 +78,7 @@ class KernelSession:
         self.max_output_chars = max_output_chars
         self._request = KernelRequest(
             image, tuple(files), tuple(hidden), seed, memory_mib, max_output_chars,
-            self.setup_source,
+            self.setup_source, lease_s=lease_s,
         )  # fmt: skip
         self._kernel: LiveKernel | None = None
         self._folder: Path | None = None
@@ -209,7 +211,12 @@ class KernelSession:
             SessionClosedError: no kernel is alive, or it was attached.
             KernelStartError: this kind of kernel cannot, or another one has that name.
         """
-        await self._live_kernel("keep").keep(name, keep_s)
+        kernel = self._live_kernel("keep")
+        used = ProcessExit(None, kernel.cpu_s(), kernel.peak_mib())
+        await kernel.keep(name, keep_s)
+        self._kernel = None
+        self._exits.append(used)
+        await kernel.release()
         await self.close()
 
     @property

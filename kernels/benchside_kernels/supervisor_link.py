@@ -38,11 +38,14 @@ class SupervisorLink:
     Args:
         stream: the connected socket.
         process: pidfd of a supervisor that we have started; None for one that was met.
+        log: descriptor of the file that it writes its errors to.
     """
 
-    def __init__(self, stream: socket.socket, process: int | None = None) -> None:
+    def __init__(
+        self, stream: socket.socket, process: int | None = None, log: int | None = None
+    ) -> None:
         self._packets = PacketStream(stream, self._take, self._end)
-        self._process = process
+        self._process, self._log = process, log
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._exits: dict[int, asyncio.Future[ProcessExit]] = {}
@@ -57,11 +60,12 @@ class SupervisorLink:
         theirs.set_inheritable(True)
         argv = [sys.executable, "-c", _SUPERVISOR, str(theirs.fileno())]
         null = os.open(os.devnull, os.O_RDWR)
-        actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, null, 1)]
+        log = os.memfd_create("supervisor.log")  # it may outlive the terminal, and us
+        actions = [(os.POSIX_SPAWN_DUP2, fd, to) for fd, to in ((null, 0), (null, 1), (log, 2))]
         pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=actions, setsid=True)
         os.close(null)
         theirs.close()
-        return cls(ours, os.pidfd_open(pid))
+        return cls(ours, os.pidfd_open(pid), log)
 
     @property
     def open(self) -> bool:
@@ -150,6 +154,9 @@ class SupervisorLink:
                 os.waitid(os.P_PIDFD, self._process, os.WEXITED | os.WNOHANG)  # noqa: ASYNC222
             os.close(self._process)
             self._process = None
+        if self._log is not None:
+            os.close(self._log)
+            self._log = None
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
         self._end()
@@ -174,9 +181,11 @@ class SupervisorLink:
 
     def _end(self) -> None:
         """The supervisor is gone, and with it all kernels."""
+        said = b"" if self._log is None else os.pread(self._log, 1 << 16, 0)
+        reason = f"the supervisor ended {said.decode(errors='replace')[-2000:]}".strip()
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(KernelStartError("the supervisor ended"))
+                answer.set_exception(KernelStartError(reason))
         for exited in self._exits.values():
             if not exited.done():
                 exited.set_result(ProcessExit(None))

@@ -14,7 +14,7 @@ import benchside
 from benchside.episode import UNSCORED, Episode, Failure, Provenance
 from benchside.library import Suite
 from benchside.policy import Policy
-from benchside.rollout import Assignment, run_episode
+from benchside.rollout import Assignment, Keep, run_episode
 from benchside.store import EpisodeRow, RunFolder
 from benchside.task import Split, TaskSpec, content_hash
 from benchside_kernels.backend import KernelMaker
@@ -66,18 +66,23 @@ async def run_batch(
     *,
     maker: KernelMaker,
     parallel: int,
+    keep_s: float | None = None,
     on_episode: Callable[[EpisodeRow], None] = lambda _: None,
 ) -> None:
     """Run all episodes that have no scored row yet, `parallel` at a time.
+
+    Args:
+        keep_s: how long kernels outlive their episodes, for `benchside attach`; None: not at all.
 
     Raises:
         StoreError: the folder cannot be written; what was finished before is kept.
     """
     queue = iter(assignments)
+    keep = None if keep_s is None else Keep(folder.path, keep_s)
 
     async def work() -> None:
         for assignment in queue:
-            episode = await _run(assignment, folder, provenance, maker)
+            episode = await _run(assignment, folder, provenance, maker, keep)
             on_episode(await asyncio.to_thread(_finish, folder, episode))
 
     try:
@@ -112,7 +117,11 @@ def unfinished(assignments: Sequence[Assignment], folder: RunFolder) -> list[Ass
 
 
 async def _run(
-    assignment: Assignment, folder: RunFolder, provenance: Provenance, maker: KernelMaker
+    assignment: Assignment,
+    folder: RunFolder,
+    provenance: Provenance,
+    maker: KernelMaker,
+    keep: Keep | None,
 ) -> Episode:
     provenance = provenance.model_copy(update={"suite_build": assignment.suite.record.build})
     for attempt in range(1, ATTEMPTS + 1):
@@ -123,6 +132,7 @@ async def _run(
             maker=maker,
             hidden=(*hidden_paths(assignment.suite.home), folder.path.resolve()),
             on_turn=lambda turn: folder.append_turn(assignment.episode_id, turn),
+            keep=keep,
         )
         if episode.outcome != "infrastructure_error" or attempt == ATTEMPTS:
             return episode

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchside import __version__, kernelspecs
+from benchside.attach import attach_or_list
 from benchside.commands import RunRequest, find_transcript, run_suites
 from benchside.doctor import diagnose, print_diagnosis
 from benchside.episode import UNSCORED
@@ -181,6 +182,10 @@ def run(
     isolation: Annotated[
         Level | None, typer.Option(help="Default: the strongest that this machine gives.")
     ] = None,
+    keep: Annotated[
+        float | None,
+        typer.Option(min=1, help="Minutes that kernels outlive their episodes, for `attach`."),
+    ] = None,
     base_url: Annotated[
         str | None, typer.Option(help="openai: server, such as http://localhost:8000/v1")
     ] = None,
@@ -193,7 +198,7 @@ def run(
     request = RunRequest(
         suites=tuple(suites), policies=tuple(dict.fromkeys(policy)), limit=limit, split=split,
         samples=samples, parallel=parallel or os.cpu_count() or 1, out=out, resume=resume,
-        seed=seed, isolation=isolation,
+        seed=seed, isolation=isolation, keep_s=None if keep is None else 60 * keep,
         options=PolicyOptions(
             base_url=base_url, temperature=temperature, max_tokens=max_tokens,
             requests_per_minute=requests_per_minute,
@@ -227,6 +232,16 @@ def show(
         print(found.model_dump_json(exclude={"turns"}, indent=1))
         return
     print_episode(found, console)
+
+
+@app.command()
+def attach(
+    episode: Annotated[
+        str | None, typer.Argument(help="A transcript, or RUN/EPISODE-ID; without: list them.")
+    ] = None,
+) -> None:
+    """Step into an episode whose kernel was kept (`run --keep`), from Jupyter."""
+    asyncio.run(attach_or_list(episode, console))
 
 
 @app.command()

@@ -42,6 +42,7 @@ class RunRequest:
     Args:
         limit: tasks per suite; samples: attempts per task; parallel: episodes at a time.
         isolation: level of the kernels; None for the strongest that this machine gives.
+        keep_s: how long kernels outlive their episodes; None: not at all.
         out: run folder; None for a new one below `runs/` that is named after suites and time.
     """
 
@@ -55,6 +56,7 @@ class RunRequest:
     resume: bool
     seed: int
     isolation: Level | None
+    keep_s: float | None
     options: PolicyOptions
 
 
@@ -125,8 +127,9 @@ async def _run(
             progress.update(bar, advance=1, counts=listed)
 
         await run_batch(
-            owed, folder, origin, maker=maker, parallel=request.parallel, on_episode=advance
-        )
+            owed, folder, origin, maker=maker, parallel=request.parallel, keep_s=request.keep_s,
+            on_episode=advance,
+        )  # fmt: skip
 
 
 def _progress(console: Console) -> Progress:

@@ -44,6 +44,7 @@ from benchside_kernels.session import KernelSession, KernelUsage
 
 MAX_IDLE_TURNS = 3
 GRADING_TIMEOUT_S = 60.0
+LEASE_SLACK_S = 60.0
 RESTARTED = "[A fresh kernel with the task's data is running now.]"
 
 
@@ -61,6 +62,18 @@ class Assignment:
     def episode_id(self) -> str:
         """The id that the episode will have."""
         return episode_id(self.task, self.policy.name, self.sample)
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """That kernels outlive their episodes by `keep_s`, and the run that their names begin with."""
+
+    run: Path
+    keep_s: float
+
+    def name(self, episode: str) -> str:
+        """The name under which an episode's kernel is kept."""
+        return f"{self.run.resolve()}/{episode}"
 
 
 @dataclass(slots=True)
@@ -89,6 +102,7 @@ async def run_episode(
     maker: KernelMaker,
     hidden: tuple[Path, ...] = (),
     on_turn: Callable[[Turn], None] = lambda _: None,
+    keep: Keep | None = None,
 ) -> Episode:
     """Run one episode and grade it.
 
@@ -97,11 +111,12 @@ async def run_episode(
         maker: starts the kernel.
         hidden: paths that the kernel must not read.
         on_turn: called with each turn as soon as it is complete.
+        keep: leave the kernel alive, frozen, for `benchside attach`; None: it ends.
     """
     suite, task = assignment.suite, assignment.task
     progress = _Progress()
     try:
-        await _run_in_kernel(assignment, progress, maker, hidden, on_turn)
+        await _run_in_kernel(assignment, progress, maker, hidden, on_turn, keep)
     except Exception as error:  # one capture point: a bug of ours ends this episode, not the batch
         _record(progress, error, "infrastructure_error")
     duration_s = time.monotonic() - progress.started
@@ -133,15 +148,16 @@ async def _run_in_kernel(
     maker: KernelMaker,
     hidden: tuple[Path, ...],
     on_turn: Callable[[Turn], None],
+    keep: Keep | None,
 ) -> None:
-    """Start the kernel, take the turns, close the kernel."""
+    """Start the kernel, take the turns, close the kernel or leave it frozen."""
     task = assignment.task
     image = assignment.suite.image(task)
     progress.image, progress.opening = image.ref, opening_messages(task, image.description)
     session = KernelSession(
         image, files=task.files, hidden=hidden, seed=assignment.seed,
         memory_mib=task.limits.memory_mib, max_output_chars=task.limits.max_output_chars,
-        maker=maker,
+        lease_s=task.limits.episode_timeout_s + LEASE_SLACK_S, maker=maker,
     )  # fmt: skip
     progress.setup_source = session.setup_source
     try:
@@ -149,6 +165,8 @@ async def _run_in_kernel(
             now = time.monotonic()
             progress.start_s, progress.started = now - progress.started, now
             await _take_turns(assignment, session, progress, on_turn)
+            if keep is not None and session.alive:
+                await session.keep(keep.name(assignment.episode_id), keep.keep_s)
     finally:
         progress.kernel = session.usage
 
