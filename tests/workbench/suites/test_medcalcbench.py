@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
 import datetime as dt
 import gzip
+import io
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +29,7 @@ from benchside.suites.medcalcbench import agreement, build
 from benchside.suites.medcalcbench.agreement import DIFFERS, recompute
 from benchside.suites.medcalcbench.build import slug
 from benchside.suites.medcalcbench.calculators import ENTITIES, answer_kind
-from benchside.suites.medcalcbench.rows import PLACE, read_rows
+from benchside.suites.medcalcbench.rows import COLUMNS, read_rows
 from benchside.task import AnswerKey, TaskSpec
 from benchside_kernels.image import build_image
 from benchside_kernels.submission import Json, encode
@@ -35,6 +39,7 @@ SHARED = Path(os.environ.get("BENCHSIDE_DATA", REPOSITORY.parent / "shared" / "d
 MANIFEST = SuiteManifest(
     **yaml.safe_load((REPOSITORY / "task_specs/medcalcbench/suite.yaml").read_text())
 )
+PLACE = "medcalcbench/test_tasks.jsonl.gz"
 GCS = "Glasgow Coma Score (GCS)"
 
 
@@ -203,7 +208,7 @@ def test_right_and_wrong_submissions(
 
 
 def test_agreement_counts_rows_by_calculator(data: Path) -> None:
-    frame = agreement(read_rows(data))
+    frame = agreement(read_rows(data / PLACE))
     assert list(frame.columns) == ["calculator", "n", "recomputed", "agree"]
     found = {row.calculator: (row.n, row.recomputed, row.agree) for row in frame.itertuples()}
     assert found["Anion Gap"] == (1, 1, 1)
@@ -226,7 +231,7 @@ def test_rows_that_cannot_be_mapped_are_kept_unflagged(
     tmp_path: Path, entities: dict[str, Any], reason: str
 ) -> None:
     write_lines(tmp_path, [LINES[0] | {"Relevant Entities": str(entities)}])
-    (row,) = read_rows(tmp_path)
+    (row,) = read_rows(tmp_path / PLACE)
     found = recompute(row)
     assert found.status == "not recomputed"
     assert reason in found.reason
@@ -237,7 +242,7 @@ def test_rows_that_cannot_be_mapped_are_kept_unflagged(
 def test_undefined_results_are_not_recomputed(tmp_path: Path) -> None:
     entities = {"Sodium": [140, "mEq/L"], "Chloride": [104, "mEq/L"], "Bicarbonate": [24, "mEq/L"]}
     write_lines(tmp_path, [line(1, 64, "Delta Ratio", entities, "0", "0", "0")])
-    (row,) = read_rows(tmp_path)
+    (row,) = read_rows(tmp_path / PLACE)
     assert recompute(row).reason.startswith("delta-ratio: no value")
 
 
@@ -346,9 +351,108 @@ def test_published_solutions_all_pass(published: SuiteBuild) -> None:
 
 
 def test_published_labels_of_known_doubtful_calculators_differ(published: SuiteBuild) -> None:
-    frame = agreement(read_rows(SHARED)).set_index("calculator")
+    frame = agreement(read_rows(SHARED / PLACE)).set_index("calculator")
     agree = frame["agree"] / frame["recomputed"].where(frame["recomputed"] > 0)
     assert agree[GCS] == agree["Framingham Risk Score for Hard Coronary Heart Disease"] == 0
     assert agree["Estimated Due Date"] == 0.25
     assert agree["QTc Bazett Calculator"] == agree["Anion Gap"] == 1
     assert frame["n"].sum() == 1047
+
+
+def write_csv(data: Path, place: str, lines: list[dict[str, Any]], **more: str) -> Path:
+    """The same rows as the authors publish them, with columns that are not read."""
+    path = data / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*LINES[0], *more])
+    writer.writeheader()
+    for row in lines:
+        note = row["Patient Note"] and f'{row["Patient Note"]},\n"so"'
+        writer.writerow({**row, "Patient Note": note, **more})
+    content = text.getvalue().encode()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+EXTRA = {"Category": "lab", "Output Type": "decimal", "Note ID": "n-1", "Note Type": "Template",
+         "Ground Truth Explanation": "Because."}  # fmt: skip
+
+
+def test_csv_rows_are_those_of_json_lines(data: Path, tmp_path: Path) -> None:
+    for place in ("a.csv", "b.csv.gz"):
+        rows = read_rows(write_csv(tmp_path, place, LINES, **EXTRA))
+        for row, published in zip(rows, read_rows(data / PLACE), strict=True):
+            assert row.note == f'{published.note},\n"so"'
+            assert dataclasses.replace(row, note=published.note) == published
+
+
+def test_train_test_and_verified_files_stand_side_by_side(data: Path) -> None:
+    write_csv(data, "medcalcbench/train_data.csv", LINES[:3], **EXTRA)
+    write_csv(data, "medcalcbench/verified/test_data.csv.gz", LINES[3:5], **EXTRA)
+    suite = build_from(data)
+    assert [(task.task_id, task.split) for task in suite.tasks[6:]] == [
+        ("row-0007", "test"), ("train-row-0001", "train"), ("train-row-0002", "train"),
+        ("train-row-0003", "train"), ("verified-row-0004", "test"), ("verified-row-0005", "test"),
+    ]  # fmt: skip
+    assert {image.name for image in suite.images} == {task.image for task in suite.tasks}
+    assert (suite.counts["rows"], suite.counts["rows of the train-rows"]) == (12, 3)
+    for image in suite.images:
+        names = {task.task_id for task in suite.tasks if task.image == image.name}
+        assert len(names) == len(image.variables["notes"])  # type: ignore[arg-type]
+
+
+def test_authors_test_file_takes_the_place_of_json_lines(tmp_path: Path) -> None:
+    write_csv(tmp_path, "medcalcbench/test_data.csv", LINES, **EXTRA)
+    suite = build_from(tmp_path)
+    assert [task.task_id for task in suite.tasks] == [f"row-{n:04d}" for n in range(1, 8)]
+    assert {task.split for task in suite.tasks} == {"test"}
+    check_solutions(suite)
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_malformed_csv_rows_are_named(tmp_path: Path, column: str) -> None:
+    path = write_csv(tmp_path, "t.csv", [LINES[0], {**LINES[5], column: ""}], **EXTRA)
+    with pytest.raises(InputError, match="missing, empty") as caught:
+        read_rows(path)
+    assert caught.value.where == f"{path}, row 2, field '{column}'"
+    lines = [{name: value for name, value in LINES[0].items() if name != column}]
+    text = ",".join(lines[0]) + "\n"
+    path.write_text(text)
+    with pytest.raises(InputError, match="columns are missing") as caught:
+        read_rows(path)
+    assert caught.value.value == [column]
+
+
+def test_broken_csv_files_are_named(tmp_path: Path) -> None:
+    path = write_csv(tmp_path, "t.csv", LINES[:2])
+    whole = path.read_text()
+    for broken, told in [
+        (whole.rstrip() + ",more\n", "more fields than the header"),
+        (whole + '3,39,"Anion', "not a CSV file"),
+        (whole.splitlines()[0] + "\n", "no rows"),
+        ("", "columns are missing"),
+    ]:
+        path.write_text(broken)
+        with pytest.raises(InputError, match=told) as caught:
+            read_rows(path)
+        assert str(path) in str(caught.value.where)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="damaged"):
+        read_rows(path)
+
+
+def test_verified_names_of_entities_are_understood(tmp_path: Path) -> None:
+    entities = {"QT Interval": [400, "msec"], "Heart Rate or Pulse": [60, "beats per minute"]}
+    write_lines(tmp_path, [line(1, 11, "QTc Bazett Calculator", entities, "400", "380", "420")])
+    (row,) = read_rows(tmp_path / PLACE)
+    assert recompute(row).status == "agrees"
+
+
+def test_verified_examples() -> None:
+    path = SHARED / "medcalcbench/verified_one_shot_data.csv.gz"
+    if not path.is_file():
+        pytest.skip(f"MedCalc-Bench-Verified is not in {SHARED} (BENCHSIDE_DATA): no {path.name}")
+    rows = read_rows(path)
+    assert len({row.calculator for row in rows}) == len(rows) == 55
+    found = Counter(recompute(row).status for row in rows)
+    assert found == {"agrees": 53, "differs": 1, "not recomputed": 1}

@@ -1,10 +1,11 @@
-"""Building the suite: one task per published row; all published rows are the test split."""
+"""Building the suite: one task per published row of each file that the user has."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pydantic import JsonValue
 
@@ -15,10 +16,9 @@ from benchside.suites.medcalcbench.calculators import ANSWER_UNITS
 from benchside.suites.medcalcbench.entities import DATE_FORMAT
 from benchside.suites.medcalcbench.rows import Row, read_rows
 from benchside.suites.medcalcbench.solution import gold, solution
-from benchside.task import AnswerKey, AnswerKind, AnswerSchema, GraderRef, TaskSpec
+from benchside.task import AnswerKey, AnswerKind, AnswerSchema, GraderRef, Split, TaskSpec
 from benchside_kernels.image import ImageSource
 
-IMAGE = "medcalcbench.notes"
 PUBLIC_PARAMS: dict[AnswerKind, dict[str, JsonValue]] = {
     "date": {"formats": [DATE_FORMAT]},
     "duration": {"units": ["weeks", "days"]},
@@ -31,31 +31,63 @@ DESCRIPTIONS: dict[AnswerKind, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One published file, in the order of the manifest's data files.
+
+    Args:
+        prefix: what its task ids begin with.
+        image: the kernel image that holds its notes.
+    """
+
+    prefix: str
+    split: Split
+    image: str
+
+
+PARTS = (
+    Part("row", "test", "medcalcbench.notes"),
+    Part("train-row", "train", "medcalcbench.train-notes"),
+    Part("verified-row", "test", "medcalcbench.verified-notes"),
+)
+
+
 def build(options: BuildOptions) -> SuiteBuild:
-    """Build the suite from the user's copy of the published rows.
+    """Build the suite from the files that the user has.
 
     Raises:
-        DataMissingError: the file is not there.
-        InputError: it is damaged or not in the published format.
+        DataMissingError: none of the files is there.
+        InputError: one of them is damaged or not in a published format.
     """
-    if options.data is None:
+    manifest, data = options.manifest, options.data
+    how = manifest.how_to_get or "set BENCHSIDE_DATA to the folder that holds it"
+    if data is None:
+        raise DataMissingError(f"{manifest.name} needs a data folder", fix=how)
+    places = [(part, file.find(data)) for part, file in zip(PARTS, manifest.data, strict=True)]
+    found = [(part, read_rows(path)) for part, path in places if path is not None]
+    if not found:
         raise DataMissingError(
-            f"{options.manifest.name} needs a data folder",
-            fix=options.manifest.how_to_get or "set BENCHSIDE_DATA to the folder that holds it",
+            "none of the files of MedCalc-Bench is there",
+            where=data / manifest.data[0].path,
+            fix=how,
         )
-    rows = read_rows(options.data)
-    recomputed = [recompute(row) for row in rows]
-    return SuiteBuild(
-        tasks=[_task(row, options.manifest) for row in rows],
-        keys=[_key(row, found) for row, found in zip(rows, recomputed, strict=True)],
-        images=[_notes(rows)],
-        counts=_counts(rows, recomputed),
-    )
+    build = SuiteBuild([], [], [])
+    everything: list[tuple[Row, Recomputation]] = []
+    for part, rows in found:
+        pairs = [(row, recompute(row)) for row in rows]
+        build.tasks.extend(_task(row, part, manifest) for row in rows)
+        build.keys.extend(_key(row, part, recomputed) for row, recomputed in pairs)
+        build.images.append(_notes(rows, part))
+        everything += pairs
+    build.counts.update(_counts(everything))
+    if len(found) > 1:
+        build.counts.update({f"rows of the {part.prefix}s": len(rows) for part, rows in found})
+    return build
 
 
-def task_id(row: Row) -> str:
+def task_id(row: Row, part: Part) -> str:
     """Return the id of a row's task."""
-    return f"row-{row.number:04d}"
+    return f"{part.prefix}-{row.number:04d}"
 
 
 def slug(name: str) -> str:
@@ -63,7 +95,7 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower().replace("'", "")).strip("-")
 
 
-def _task(row: Row, manifest: SuiteManifest) -> TaskSpec:
+def _task(row: Row, part: Part, manifest: SuiteManifest) -> TaskSpec:
     unit = ANSWER_UNITS.get(row.calculator)
     answer = AnswerSchema(kind=row.kind, description=DESCRIPTIONS[row.kind], unit=unit)
     measured = f", in {unit}" if unit else ""
@@ -72,27 +104,27 @@ def _task(row: Row, manifest: SuiteManifest) -> TaskSpec:
         f"Question: {row.question}\n\nSubmit {answer.description}{measured}."
     )
     return TaskSpec(
-        task_id=task_id(row),
+        task_id=task_id(row, part),
         suite=manifest.name,
         version=manifest.version,
         category=slug(row.name),
-        split="test",
+        split=part.split,
         group=slug(row.name),
         prompt=prompt,
-        image=IMAGE,
+        image=part.image,
         answer=answer,
         grader=GraderRef(name=row.kind, params=PUBLIC_PARAMS.get(row.kind, {})),
         licence=manifest.licence,
     )
 
 
-def _key(row: Row, found: Recomputation) -> AnswerKey:
+def _key(row: Row, part: Part, found: Recomputation) -> AnswerKey:
     lower, upper = row.limits
     limits: dict[str, JsonValue] = {}
     if row.kind == "number":
         limits = {"lower": gold(lower), "upper": gold(upper)}
     return AnswerKey(
-        task_id=task_id(row),
+        task_id=task_id(row, part),
         value=gold(row.label),
         params=limits,
         solution=solution(row, found),
@@ -101,25 +133,21 @@ def _key(row: Row, found: Recomputation) -> AnswerKey:
     )
 
 
-def _notes(rows: Sequence[Row]) -> ImageSource:
+def _notes(rows: Sequence[Row], part: Part) -> ImageSource:
     return ImageSource(
-        name=IMAGE,
+        name=part.image,
         variables={"notes": {row.number: row.note for row in rows}},
         description="`notes`: dict from row number (int) to the text of that patient note.",
     )
 
 
-def _counts(rows: Sequence[Row], recomputed: Sequence[Recomputation]) -> dict[str, int]:
+def _counts(recomputed: Sequence[tuple[Row, Recomputation]]) -> dict[str, int]:
     """Count rows by what became of recomputing them, and the differing ones by calculator."""
-    found = Counter(recomputation.status for recomputation in recomputed)
-    differing = Counter(
-        row.name
-        for row, recomputation in zip(rows, recomputed, strict=True)
-        if recomputation.status == "differs"
-    )
+    found = Counter(recomputation.status for _, recomputation in recomputed)
+    differing = Counter(row.name for row, one in recomputed if one.status == "differs")
     return {
-        "rows": len(rows),
-        "calculators": len({row.calculator for row in rows}),
+        "rows": len(recomputed),
+        "calculators": len({row.calculator for row, _ in recomputed}),
         "recomputed, agrees with the label": found["agrees"],
         "recomputed, differs (flagged)": found["differs"],
         "not recomputed": found["not recomputed"],

@@ -85,6 +85,7 @@ LIVER: dict[object, object] = {
 }
 DIABETES: dict[object, object] = {
     "None or diet-controlled": "none",
+    "none or diet-controlled": "none",
     "None or Diet-controlled": "none",
     "Uncomplicated": "uncomplicated",
     "End-organ damage": "end-organ damage",

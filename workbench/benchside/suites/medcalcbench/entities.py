@@ -16,10 +16,25 @@ DATE_FORMAT = "%m/%d/%Y"
 # The benchmark's spellings of units that the calculators know by another name.
 UNITS = {
     "mm hg": "mm Hg", "mmhg": "mm Hg", "beats per minute": "/min", "bpm": "/min",
-    "breaths per minute": "/min", "kg/m^2": "kg/m²", "msec": "ms", "µL": "/µL", "L": "/L",
-    "degrees celsius": "°C", "degrees celsisus": "°C", "degrees fahrenheit": "°F",
+    "breaths per minute": "/min", "kg/m^2": "kg/m²", "msec": "ms", "µL": "/µL", "mm^3": "/µL",
+    "L": "/L", "degrees celsius": "°C", "degrees celsisus": "°C", "degrees fahrenheit": "°F",
     "degrees fahreinheit": "°F", "mcg/kg/min": "µg/kg/min", "mc/kg/min": "µg/kg/min",
 }  # fmt: skip
+
+# Names of MedCalc-Bench-Verified, folded, for entities that the first version calls otherwise.
+ALIASES = {
+    "bedridden recently >3 days": "bedridden recently >3 days or major surgery within 12 weeks",
+    "chronic pulmonary disease": "chronic obstructive pulmonary disease",
+    "congestive heart failure": "congestive heart faliure",
+    "continuous positive airway pressure": "continous positive airway pressure",
+    "diabetes mellitus": "diabetes mellitus criteria for cci rule",
+    "hypertension": "hypertension history",
+    "liver disease history": "liver disease severity",
+    "pao2": "partial pressure of oxygen (pao2) for apache ii",
+    "partial pressure of oxygen": "partial pressure of oxygen (pao2) for apache ii",
+    "renal disease history": "renal disease",
+}
+_PLAIN = str.maketrans({"₂": "2", "≤": "<=", "≥": ">="})
 
 
 class NotMappedError(Exception):
@@ -49,18 +64,26 @@ def read_values(entities: Mapping[str, object], wanted: Mapping[str, Entity]) ->
     Raises:
         NotMappedError: an entity is missing or not of the expected form.
     """
-    found = {name: _read(entities, entity) for name, entity in wanted.items()}
+    folded = {_fold(name): value for name, value in entities.items()}
+    found = {
+        name: _opioids(entities) if entity.form == "opioids" else _read(folded, entity)
+        for name, entity in wanted.items()
+    }
     return {name: value for name, value in found.items() if value is not None}
 
 
+def _fold(name: str) -> str:
+    """One form of an entity's name in all versions of the benchmark."""
+    folded = name.translate(_PLAIN).casefold()
+    return ALIASES.get(folded, folded)
+
+
 def _read(entities: Mapping[str, object], entity: Entity) -> object:
-    if entity.form == "opioids":
-        return _opioids(entities)
-    if entity.name not in entities:
+    if _fold(entity.name) not in entities:
         if entity.required and entity.form != "flag":
             raise NotMappedError(f"no entity {entity.name!r}")
         return None
-    value = entities[entity.name]
+    value = entities[_fold(entity.name)]
     if entity.words is not None and isinstance(value, (str, bool)) and value in entity.words:
         return entity.words[value]
     match entity.form, value:

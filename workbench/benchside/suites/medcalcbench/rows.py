@@ -1,27 +1,37 @@
-"""Reading the published rows and refusing those that are not what they should be."""
+"""Reading the published rows and refusing those that are not what they should be.
+
+The authors' CSV files and MedAgentGym's JSON lines have the same fields; those of `COLUMNS` are
+read, further ones (category, output type, note id and type, explanation) are not.
+"""
 
 from __future__ import annotations
 
 import ast
+import csv
 import datetime as dt
 import gzip
+import io
 import json
 import re
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from benchside.errors import DataMissingError, InputError
+from benchside.errors import InputError
 from benchside.suites.medcalcbench.calculators import answer_kind
 from benchside.suites.medcalcbench.entities import DATE_FORMAT
 from benchside.task import AnswerKind
 
-PLACE = "medcalcbench/test_tasks.jsonl.gz"
-FETCH_AGAIN = (
-    "fetch the file again (data/medcalcbench/test_tasks.jsonl of "
-    "https://github.com/wshi83/MedAgentGym, gzipped)"
+HOW_TO_GET = (
+    "get the file again: test_data.csv and train_data.csv come from the authors of MedCalc-Bench "
+    "or of MedCalc-Bench-Verified, test_tasks.jsonl and train_tasks.jsonl from MedAgentGym"
 )
+COLUMNS = (
+    "Row Number", "Calculator ID", "Calculator Name", "Patient Note", "Question",
+    "Relevant Entities", "Ground Truth Answer", "Lower Limit", "Upper Limit",
+)  # fmt: skip
 Answer: TypeAlias = int | float | dt.date | dt.timedelta
 
 _AGE = re.compile(r"\('(\d+) weeks?', '(\d+) days?'\)")
@@ -56,33 +66,68 @@ class Row:
         return value == self.label
 
 
-def read_rows(data: Path) -> list[Row]:
-    """Return all rows in published order.
+def read_rows(path: Path) -> list[Row]:
+    """Return all rows of a file in its order.
+
+    Args:
+        path: `.csv` as the authors publish it, `.jsonl` as MedAgentGym does, or either with `.gz`.
 
     Raises:
-        DataMissingError: the file is not there.
-        InputError: it is damaged, or a row lacks a field, repeats a number or cannot be read.
+        InputError: the file is damaged, or a row lacks a field, repeats a number or cannot be read.
     """
-    path = data / PLACE
-    if not path.is_file():
-        raise DataMissingError("the rows of MedCalc-Bench are missing", where=path, fix=FETCH_AGAIN)
+    text = _text(path)
+    sources = _csv_rows(text, path) if ".csv" in path.suffixes else _json_rows(text, path)
+    rows: dict[int, Row] = {}
+    for source in sources:
+        row = _row(source)
+        if row.number in rows:
+            source.refuse("a row number occurs twice", "Row Number")
+        rows[row.number] = row
+    if not rows:
+        raise InputError("the file has no rows", where=path, fix=HOW_TO_GET)
+    return list(rows.values())
+
+
+def _text(path: Path) -> str:
     try:
-        text = gzip.decompress(path.read_bytes()).decode("utf-8")
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        return content.decode("utf-8-sig")
     except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
         raise InputError(
-            "the gzip file is damaged or cut off", where=path, value=str(error), fix=FETCH_AGAIN
+            "the file is damaged or cut off", where=path, value=str(error), fix=HOW_TO_GET
         ) from None
-    rows: dict[int, Row] = {}
-    for line_number, line in enumerate(text.split("\n"), start=1):
+
+
+def _json_rows(text: str, path: Path) -> Iterator[_Source]:
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
-            source = _Source(f"{path}, line {line_number}", _parse(line, path, line_number))
-            row = _row(source)
-            if row.number in rows:
-                source.refuse("a row number occurs twice", "Row Number")
-            rows[row.number] = row
-    if not rows:
-        raise InputError("the file has no rows", where=path, fix=FETCH_AGAIN)
-    return list(rows.values())
+            yield _Source(f"{path}, line {number}", _parse(line, path, number))
+
+
+def _csv_rows(text: str, path: Path) -> Iterator[_Source]:
+    """Rows are told by their count, as notes run over many lines."""
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    number = 0
+    try:
+        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+        if missing:
+            raise InputError(
+                "columns are missing", where=f"{path}, header", value=missing, fix=HOW_TO_GET
+            )
+        for number, fields in enumerate(reader, start=1):
+            where = f"{path}, row {number}"
+            extra = fields.pop(None, None)  # fields without a column
+            if extra is not None:
+                raise InputError(
+                    "a row has more fields than the header", where=where, value=extra,
+                    fix=HOW_TO_GET,
+                )  # fmt: skip
+            yield _Source(where, dict(fields))
+    except csv.Error as error:
+        raise InputError(
+            "not a CSV file", where=f"{path}, row {number + 1}", value=str(error), fix=HOW_TO_GET
+        ) from None
 
 
 def _parse(line: str, path: Path, line_number: int) -> dict[str, object]:
@@ -95,7 +140,7 @@ def _parse(line: str, path: Path, line_number: int) -> dict[str, object]:
             "a line is not a JSON object",
             where=f"{path}, line {line_number}",
             value=content,
-            fix=FETCH_AGAIN,
+            fix=HOW_TO_GET,
         )
     return content
 
@@ -112,7 +157,7 @@ class _Source:
             what,
             where=f"{self.where}, field {field!r}",
             value=self.fields.get(field),
-            fix=FETCH_AGAIN,
+            fix=HOW_TO_GET,
         )
 
     def text(self, field: str) -> str:
