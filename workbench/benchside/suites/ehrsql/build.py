@@ -44,6 +44,7 @@ from benchside.task import AnswerKey, AnswerSchema, GraderRef, Split, TaskSpec
 DUPLICATES = "duplicate-rows"
 DIFFERS = "published-answer-differs"
 UNPAIRED = "yes-without-a-no"
+GUESSED = "gold is 1, which a guess may hit"
 SPLITS: tuple[Split, ...] = ("train",) * 6 + ("valid",) * 2 + ("test",) * 2
 
 _RANGES = ", ".join(f"{name.replace('_', ' ')} {a}-{b}" for name, (a, b) in NORMAL_RANGES.items())
@@ -142,6 +143,7 @@ def build(options: BuildOptions) -> SuiteBuild:
         for question in questions:
             builder.add(question, gold)
     require_answers(builder.keys, counts, data)
+    counts[GUESSED] = sum(key.value == [[1]] for key in builder.keys)
     counts["database: preprocessed here from the tables"] = int(database.preprocessed)
     counts["database: open demo"] = int(database.sensitivity == "open")
     counts["patients in the database"] = len(database.patients)

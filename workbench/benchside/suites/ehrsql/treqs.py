@@ -26,6 +26,7 @@ from benchside.errors import InputError
 from benchside.suite import BuildOptions, SuiteBuild, SuiteManifest
 from benchside.suites.ehrsql.build import (
     DIFFERS,
+    GUESSED,
     ROWS_GRADER,
     data_folder,
     distinct,
@@ -112,6 +113,7 @@ def build(options: BuildOptions) -> SuiteBuild:
         counts["database: lower-cased, as the questions are"] = 1
     tasks, keys = _tasks(questions, options.manifest, database, counts)
     require_answers(keys, counts, data)
+    counts[GUESSED] = sum(key.value in (1, [[1]]) for key in keys)
     counts["database: preprocessed here from the tables"] = int(database.preprocessed)
     counts["database: open demo"] = int(database.sensitivity == "open")
     counts["patients in the database"] = len(database.patients)
