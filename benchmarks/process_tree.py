@@ -1,0 +1,79 @@
+"""The processes below this one, and what they hold: for benchmarks, soak and chaos."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def children(pid: int) -> list[int]:
+    """Direct children of a process, in the order in which they were started."""
+    try:
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
+    except OSError:  # it has just ended
+        return []
+
+
+def below(root: int) -> list[int]:
+    """All processes below `root`."""
+    found = children(root)
+    return [*found, *(pid for child in found for pid in below(child))]
+
+
+def is_running(pid: int) -> bool:
+    """False also for a zombie, which waits for the system's own init."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def supervisors() -> list[int]:
+    """Supervisors that this process has started, oldest first."""
+    return [pid for pid in children(os.getpid()) if _is(pid, "supervisor.main")]
+
+
+def zygotes(supervisor: int) -> list[int]:
+    """Outer processes of zygotes; the only child of each is the zygote itself."""
+    return [pid for pid in children(supervisor) if _is(pid, "zygote.main")]
+
+
+def descriptors(pid: int) -> int:
+    """How many descriptors a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def memory_mib(pid: int, field: str) -> float:
+    """One of a process's sums by the system: Rss, Pss, or "Uss", which nobody shares."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    sizes = {line.partition(":")[0]: int(line.split()[1]) / 1024 for line in lines}
+    if field == "Uss":
+        return sizes["Private_Clean"] + sizes["Private_Dirty"]
+    return sizes[field]
+
+
+def total_mib(pids: Iterable[int], field: str) -> float:
+    """The sum over processes; those that have ended count nothing."""
+    total = 0.0
+    for pid in pids:
+        try:
+            total += memory_mib(pid, field)
+        except (OSError, KeyError):
+            continue
+    return total
+
+
+def available_mib() -> float:
+    """Memory of the machine that processes may still take."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("MemAvailable"))
+
+
+def _is(pid: int, what: str) -> bool:
+    try:
+        return what in Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        return False
