@@ -1,7 +1,8 @@
 """Packets between a runner, its supervisor and the zygotes: one JSON object each, with descriptors.
 
 They travel over SOCK_SEQPACKET, so that an object and its descriptors arrive together or not at
-all. `send` and `receive` wait; `PacketStream` is for an event loop. Kernels hold no such socket.
+all. Objects larger than a socket takes at once travel in a file in memory, whose descriptor comes
+last. `send` and `receive` wait; `PacketStream` is for an event loop. Kernels hold no such socket.
 """
 
 from __future__ import annotations
@@ -16,16 +17,27 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-MAX_BYTES = 1 << 20
-MAX_DESCRIPTORS = 8
+MAX_BYTES = 16 << 20
+MAX_DESCRIPTORS = 9
+INLINE_BYTES = 1 << 15
+IN_FILE = b"@"
+"""The packet of an object that is in a file: no JSON begins so."""
 
 Message = dict[str, Any]
 
 
 def send(stream: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
-    """Send one packet; to a receiver that is gone, nothing."""
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        stream.sendmsg([json.dumps(message).encode()], _rights(fds))
+    """Send one packet; to a receiver that is gone, nothing.
+
+    Raises:
+        ValueError: it is larger than `MAX_BYTES`.
+    """
+    data, copies = _packed(message, fds)
+    try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            stream.sendmsg([data], _rights(copies))
+    finally:
+        _close(copies)
 
 
 def receive(stream: socket.socket) -> tuple[Message, list[int]] | None:
@@ -36,14 +48,21 @@ def receive(stream: socket.socket) -> tuple[Message, list[int]] | None:
         ValueError: what came is no packet.
     """
     try:
-        data, fds, _, _ = socket.recv_fds(stream, MAX_BYTES, MAX_DESCRIPTORS)
+        data, fds, _, _ = socket.recv_fds(stream, INLINE_BYTES + 1, MAX_DESCRIPTORS)
     except ConnectionResetError:
         return None
-    if not data:
-        return None
-    message = json.loads(data)
-    if not isinstance(message, dict):
-        raise ValueError(f"a packet holds a {type(message).__name__}, not an object")
+    try:
+        if data == IN_FILE and fds:
+            with open(fds.pop(), "rb") as file:  # noqa: PTH123 (a descriptor)
+                data = file.read(MAX_BYTES)
+        elif not data:
+            return None
+        message = json.loads(data)
+        if not isinstance(message, dict):
+            raise ValueError(f"a packet holds a {type(message).__name__}, not an object")
+    except (ValueError, RecursionError) as error:
+        _close(fds)
+        raise ValueError(f"no packet: {error}") from None
     return message, fds
 
 
@@ -69,10 +88,14 @@ class PacketStream:
         self.open = True
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
-        """Send one packet, now or as soon as there is room; the caller may close its `fds`."""
+        """Send one packet, now or as soon as there is room; the caller may close its `fds`.
+
+        Raises:
+            ValueError: it is larger than `MAX_BYTES`.
+        """
         if not self.open:
             return
-        self._waiting.append((json.dumps(message).encode(), [os.dup(fd) for fd in fds]))
+        self._waiting.append(_packed(message, fds))
         if len(self._waiting) == 1:
             self._write()
 
@@ -113,6 +136,22 @@ class PacketStream:
                 pass
             _close(self._waiting.popleft()[1])
         self._loop.remove_writer(self._stream)
+
+
+def _packed(message: Message, fds: Sequence[int]) -> tuple[bytes, list[int]]:
+    """Return the bytes to send, and copies of the descriptors to send with them."""
+    data = json.dumps(message).encode()
+    if len(data) > MAX_BYTES:
+        size = f"{len(data) / 2**20:.1f} MiB"
+        raise ValueError(f"a packet of {size} is too large, the limit is {MAX_BYTES >> 20} MiB")
+    copies = [os.dup(fd) for fd in fds]
+    if len(data) > INLINE_BYTES:
+        copies.append(os.memfd_create("packet"))
+        with open(copies[-1], "wb", closefd=False) as file:  # noqa: PTH123 (a descriptor)
+            file.write(data)
+        os.lseek(copies[-1], 0, os.SEEK_SET)
+        data = IN_FILE
+    return data, copies
 
 
 def _rights(fds: Sequence[int]) -> list[tuple[int, int, array.array[int]]]:

@@ -136,9 +136,13 @@ class Supervisor:
         async def attempt() -> None:
             try:
                 await work
-            except (KernelError, OSError) as error:
-                client.stream.send({"failed": number, "reason": str(error)})
+            except Exception as error:
+                expected = isinstance(error, KernelError | OSError)
+                reason = str(error) if expected else f"{type(error).__name__}: {error}"
+                client.stream.send({"failed": number, "reason": reason})
                 self._end(client, number)
+                if not expected:
+                    raise  # the client does not wait in vain, and stderr tells of our bug
             finally:
                 client.working.pop(number, None)
 
@@ -149,6 +153,9 @@ class Supervisor:
         await self._admission.enter(self._running, self._zygotes.drain)
         zygote = await self._zygotes.choose(request)
         family = await zygote.take()
+        if client not in self._clients:  # it left as the fork was answered
+            family.discard()
+            return
         family.ends.connection.sendall(pack({"prepare": preparation(request)}))
         lease = Lease(zygote, family, FIRST_PID, message["start"], client)
         client.leases[lease.number] = lease

@@ -52,6 +52,7 @@ class Zygotes:
     def __init__(self, modules: Sequence[str], stock: int) -> None:
         self._modules, self._stock = list(modules), stock
         self._kinds: OrderedDict[_Kind, list[_Starting]] = OrderedDict()
+        self._closing: set[asyncio.Task[None]] = set()
         self._blocks = itertools.count()
 
     async def choose(self, request: KernelRequest) -> ZygoteProcess:
@@ -61,16 +62,23 @@ class Zygotes:
             KernelStartError: it did not come up.
         """
         kind = _kind(request)
+        while True:
+            task = self._pick(kind, request)
+            zygote = await asyncio.shield(task)
+            if task in self._kinds.get(kind, ()):  # else it was retired just as it came up
+                return zygote
+
+    def _pick(self, kind: _Kind, request: KernelRequest) -> _Starting:
         known = self._kinds.setdefault(kind, [])
         known[:] = [task for task in known if _is_usable(task)]
         self._kinds.move_to_end(kind)
         if not known or (len(known) < MAX_PER_KIND and all(map(_is_busy, known))):
             known.append(asyncio.create_task(self._start(request)))
-            await self._retire()
-        warm = [task.result() for task in known if task.done() and not task.exception()]
+            self._retire()
+        warm = [task for task in known if task.done()]
         if warm:
-            return min(warm, key=lambda zygote: (zygote.load, zygote.kernels))
-        return await asyncio.shield(known[0])
+            return min(warm, key=lambda task: (task.result().load, task.result().kernels))
+        return known[0]
 
     def drain(self) -> None:
         """Give up all kernels in stock, for their memory."""
@@ -87,13 +95,16 @@ class Zygotes:
                 task.cancel()
         started = await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(one.close() for one in started if isinstance(one, ZygoteProcess)))
+        await asyncio.gather(*self._closing)
 
-    async def _retire(self) -> None:
-        """Let the least used kinds go, where no kernel of theirs is alive."""
+    def _retire(self) -> None:
+        """Let the least used kinds go, where no kernel of theirs is alive or on its way."""
         idle = [kind for kind, tasks in self._kinds.items() if all(map(_is_idle, tasks))]
         for kind in idle[: max(len(self._kinds) - MAX_KINDS, 0)]:
             for task in filter(_is_usable, self._kinds.pop(kind)):
-                await task.result().close()
+                closing = asyncio.create_task(task.result().close())
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
 
     async def _start(self, request: KernelRequest) -> ZygoteProcess:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -111,6 +122,7 @@ class Zygotes:
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
                 env=environment, cwd="/", pass_fds=(theirs.fileno(),), start_new_session=True,
             )  # fmt: skip
+            theirs.close()  # else its end would not be seen
             zygote = ZygoteProcess(process, ours, self._stock)
             try:
                 await zygote.start(_spec(request, self._modules, self._first_uid()))
@@ -165,7 +177,9 @@ def _is_busy(task: _Starting) -> bool:
 
 
 def _is_idle(task: _Starting) -> bool:
-    return task.done() and (not _is_usable(task) or task.result().kernels == 0)
+    if not task.done():
+        return False
+    return not _is_usable(task) or task.result().load == task.result().kernels == 0
 
 
 def _spec(request: KernelRequest, modules: list[str], first_uid: int) -> ZygoteSpec:

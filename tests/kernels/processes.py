@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 
@@ -30,3 +32,21 @@ def is_running(pid: int) -> bool:
 def newest_child() -> int:
     """The process that this one has started last: the supervisor, in these tests."""
     return children(os.getpid())[-1]
+
+
+def open_descriptors(pid: int | str = "self") -> int:
+    """How many descriptors a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    """Wait for a condition; TimeoutError if it does not come."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def gone(pids: Iterable[int], timeout_s: float = 5.0) -> None:
+    """Wait until none of these processes runs."""
+    left = list(pids)
+    await until(lambda: not any(map(is_running, left)), timeout_s)

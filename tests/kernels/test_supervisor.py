@@ -1,17 +1,42 @@
 """Supervisors, zygotes and kernels that are killed: typed results, and nothing is left."""
 
 import asyncio
+import dataclasses
 import os
+import random
+import shutil
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from benchside_kernels import forked_kernel, packets, zygotes
+from benchside_kernels.errors import ImageError, KernelError, KernelStartError
 from benchside_kernels.forked import ForkedKernels
+from benchside_kernels.forked_kernel import ForkedKernel
+from benchside_kernels.image import ImageSource, KernelImage, build_image, images_folder
+from benchside_kernels.kernel_family import KernelEnds
+from benchside_kernels.meeting_place import connections
+from benchside_kernels.output import OutputCollector
+from benchside_kernels.request import KernelRequest
 from benchside_kernels.sandbox import sandbox_problem
 from benchside_kernels.session import KernelSession
-from tests.kernels.processes import below, children, is_running, newest_child
+from benchside_kernels.supervisor_link import SupervisorLink
+from benchside_kernels.zygotes import Zygotes
+from tests.kernels.processes import (
+    below,
+    children,
+    gone,
+    is_running,
+    newest_child,
+    open_descriptors,
+    until,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +88,366 @@ async def test_many_starts_leave_nothing() -> None:
             return descriptors, len(below(os.getpid())), Path("/proc/self/mounts").read_text()
 
         before = await counts()
-        for _ in range(300):
+        for _ in range(100):
             async with KernelSession(maker=maker):
                 pass
         assert await counts() == before
+
+
+def a_request(**details: object) -> KernelRequest:
+    plain = KernelRequest(None, (), (), 0, 512, 1000, "")
+    return dataclasses.replace(plain, **details)  # type: ignore[arg-type]
+
+
+def plain_image(home: Path, name: str, *imports: str, **variables: object) -> KernelImage:
+    source = ImageSource(f"tests.{name}", variables, imports=imports)
+    return build_image(source, images_folder(home))
+
+
+def zygote_below(supervisor: int) -> int:
+    """The inner process of a supervisor's only zygote."""
+    (outer,) = children(supervisor)
+    (zygote,) = children(outer)
+    return zygote
+
+
+class Exits:
+    """Unpickled in a kernel or zygote, it ends that."""
+
+    def __reduce__(self) -> tuple[object, tuple[int]]:
+        return os._exit, (7,)
+
+
+@pytest.fixture
+def meeting_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Kept kernels of a test are nobody else's."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    return tmp_path / "benchside"
+
+
+async def test_a_zygote_that_has_threads_does_not_come_up(home: Path) -> None:
+    line = "import threading, time; threading.Thread(target=time.sleep, args=(60,)).start()"
+    image = plain_image(home, "threads", line)
+    async with ForkedKernels() as maker:
+        with pytest.raises(KernelStartError, match="the zygote has 2 threads"):
+            await maker.start(a_request(image=image))
+        async with KernelSession(maker=maker) as session:
+            assert (await session.run("1")).status == "ok"
+
+
+async def test_a_zygote_that_gets_a_thread_later_refuses_to_fork(home: Path) -> None:
+    later = (
+        "import signal, threading, time",
+        "signal.signal(signal.SIGUSR1, lambda *_: threading.Thread(target=time.sleep, "
+        "args=(60,), name='late').start())",
+    )
+    image = plain_image(home, "later", *later)
+    async with ForkedKernels(stock=0) as maker, KernelSession(image, maker=maker) as session:
+        zygote = zygote_below(newest_child())
+        os.kill(zygote, signal.SIGUSR1)
+        await until(lambda: len(list(Path(f"/proc/{zygote}/task").iterdir())) == 2)
+        with pytest.raises(KernelStartError, match="refused: the zygote has threads"):
+            async with KernelSession(image, maker=maker):
+                pass
+        with pytest.raises(KernelStartError, match="refused: the zygote has threads"):
+            await session.fork()
+        assert (await session.run("6 * 7")).status == "ok", "the original goes on"
+
+
+async def test_images_that_cannot_be_loaded_fail_with_the_reason(home: Path) -> None:
+    raising = plain_image(home, "raising", "1 / 0")
+    exits = plain_image(home, "exits", data=Exits())
+    large_exits = plain_image(home, "large", data=Exits(), padding=np.zeros(2_000_000))
+    missing = plain_image(home, "missing", data=[1])
+    shutil.rmtree(missing.folder)
+    async with ForkedKernels() as maker:
+        for image, kind, reason in (
+            (raising, KernelStartError, "ZeroDivisionError"),
+            (exits, KernelStartError, "ended at its start"),
+            (large_exits, KernelStartError, "the zygote ended"),
+            (missing, KernelError, "is not prepared"),
+        ):
+            with pytest.raises(kind, match=reason):
+                await maker.start(a_request(image=image))
+        async with KernelSession(maker=maker) as session:
+            assert (await session.run("1")).status == "ok"
+
+
+async def test_a_file_that_an_image_has_lost_fails_the_start(home: Path) -> None:
+    image = plain_image(home, "lost", data=[1])
+    async with ForkedKernels() as maker:
+        async with KernelSession(image, maker=maker):
+            pass
+        (image.folder / "variables.pkl").unlink()
+        with pytest.raises((KernelStartError, ImageError), match=r"variables\.pkl"):
+            async with KernelSession(image, maker=maker):
+                pass
+
+
+async def test_a_large_image_is_loaded_once_and_private_to_each_kernel(home: Path) -> None:
+    image = plain_image(home, "shared", numbers=np.arange(4_000_000))
+    total = "int(numbers[:10].sum()), int(numbers[-1])"
+    async with ForkedKernels() as maker:
+        async with (
+            KernelSession(image, maker=maker) as one,
+            KernelSession(image, maker=maker) as two,
+        ):
+            loaded = await two.run("open('/proc/self/smaps_rollup').read()")
+            private = [
+                int(line.split()[1])
+                for line in loaded.outputs[0]["data"]["text/plain"].split("\\n")
+                if line.startswith("Private_")
+            ]
+            assert sum(private) < 31_000 / 2, "KiB: half of what the table has"
+            await one.run("numbers[:] = 7")
+            assert (await one.run(total)).outputs[0]["data"]["text/plain"] == "(70, 7)"
+            seen = (await two.run(total)).outputs[0]["data"]["text/plain"]
+            assert seen == "(45, 3999999)"
+        async with KernelSession(image, maker=maker) as three:
+            assert (await three.run(total)).outputs[0]["data"]["text/plain"] == seen
+
+
+async def test_stock_that_has_died_is_not_handed_out() -> None:
+    async with ForkedKernels(stock=2) as maker:
+        async with KernelSession(maker=maker) as session:
+            zygote = zygote_below(newest_child())
+            await until(lambda: len(below(zygote)) == 6)
+        await until(lambda: len(below(zygote)) == 4)
+        first, second = children(zygote)
+        victims = [first, *children(second)]
+        for victim in victims:
+            os.kill(victim, signal.SIGKILL)
+        await gone(victims)
+        await asyncio.sleep(0.3)  # init's report of its kernel's death
+        for _ in range(4):
+            async with KernelSession(maker=maker) as session:
+                assert (await session.run("1")).status == "ok"
+
+
+async def test_a_lease_ends_by_itself_and_says_so() -> None:
+    async with ForkedKernels() as maker:
+        session = KernelSession(maker=maker)
+        session._request = dataclasses.replace(session._request, lease_s=1.0)
+        async with session:
+            result = await session.run("import time; time.sleep(60)")
+            assert result.status == "dead"
+            assert "the end of its lease of 1 s" in result.note
+            await session.restart()
+            async with await session.fork() as copy:
+                result = await copy.run("import time; time.sleep(60)")
+                assert "the end of its lease of 1 s" in result.note
+
+
+async def test_a_supervisor_that_hangs_is_killed_with_its_kernels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(forked_kernel, "KILL_TIMEOUT_S", 0.5)
+    async with ForkedKernels() as maker:
+        async with KernelSession(maker=maker):
+            supervisor = newest_child()
+            inside = below(supervisor)
+            os.kill(supervisor, signal.SIGSTOP)
+        await gone([supervisor, *inside])
+        async with KernelSession(maker=maker) as session:
+            assert (await session.run("1")).status == "ok"
+
+
+async def test_thirty_starts_at_once() -> None:
+    async with ForkedKernels() as maker:
+
+        async def episode(number: int) -> str:
+            async with KernelSession(maker=maker) as session:
+                return str((await session.run(f"{number} * 2")).outputs[0]["data"]["text/plain"])
+
+        found = await asyncio.gather(*map(episode, range(30)))
+    assert found == [str(2 * number) for number in range(30)]
+
+
+async def test_starts_given_up_at_any_point_leave_nothing() -> None:
+    draw = random.Random(7)
+    async with ForkedKernels(stock=1) as maker:
+        async with KernelSession(maker=maker) as session:
+            await session.run("1")
+        supervisor = newest_child()
+        zygote = zygote_below(supervisor)
+
+        def counts() -> tuple[int, ...]:
+            known = map(open_descriptors, ("self", supervisor, zygote))
+            return (*known, len(below(supervisor)))
+
+        await asyncio.sleep(0.5)
+        before = counts()
+
+        async def start() -> None:
+            async with KernelSession(maker=maker) as session, await session.fork():
+                await session.run("1")
+
+        for _ in range(25):
+            task = asyncio.create_task(start())
+            await asyncio.sleep(draw.random() * 0.12)
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled() or task.exception() is None
+        await until(lambda: counts() == before)
+
+
+async def test_a_display_that_is_too_large_becomes_a_note() -> None:
+    async with ForkedKernels() as maker, KernelSession(maker=maker) as session:
+        result = await session.run(
+            "from IPython.display import display\n"
+            "display({'image/png': 'x' * 40_000_000}, raw=True)\n1"
+        )
+        assert result.status == "ok"
+        said = "".join(output.get("text", "") for output in result.outputs)
+        assert "[display_data of 40,0" in said
+        assert "is too large]" in said
+
+
+async def test_zygotes_of_kinds_that_are_not_used_are_retired(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(zygotes, "MAX_KINDS", 2)
+    kinds = [a_request(memory_mib=256 + number) for number in range(4)]
+    made = Zygotes((), 0)
+    try:
+        used = await made.choose(kinds[0])
+        family = await used.take()
+        chosen = [await made.choose(kind) for kind in kinds[1:]]
+        assert not used.gone, "a kernel of it lives"
+        await until(lambda: chosen[0].gone)
+        assert not chosen[2].gone
+        assert await made.choose(kinds[0]) is used
+        assert await made.choose(kinds[1]) is not chosen[0]
+        family.discard()
+        # all at once: whoever is served gets a zygote that can fork
+        monkeypatch.setattr(zygotes, "MAX_KINDS", 1)
+        served = await asyncio.gather(*(_served(made, kind) for kind in kinds))
+        assert served == ["forked"] * 4
+    finally:
+        inside = below(os.getpid())
+        await made.close()
+    await gone(inside)
+
+
+async def _served(made: Zygotes, request: KernelRequest) -> str:
+    (await (await made.choose(request)).take()).discard()
+    return "forked"
+
+
+async def test_a_kept_kernel_is_frozen_and_goes_on_when_taken(meeting_folder: Path) -> None:
+    async with ForkedKernels() as maker:
+        session = KernelSession(maker=maker)
+        async with session:
+            await session.run("import threading, time; beats = []")
+            await session.run(
+                "def beat():\n    while True: beats.append(1); time.sleep(0.01)\n"
+                "threading.Thread(target=beat, daemon=True).start()"
+            )
+            supervisor = newest_child()
+            await session.keep("mine", 60)
+            assert not session.alive
+        async with KernelSession(maker=maker) as other:
+            with pytest.raises(KernelStartError, match="mine is kept already"):
+                await other.keep("mine", 60)
+    assert is_running(supervisor), "it waits for whoever takes the kernel"
+    assert [path.name for path in meeting_folder.iterdir()] == [f"{supervisor}.socket"]
+    (stream,) = connections()
+    link = SupervisorLink(stream)
+    with pytest.raises(KernelStartError, match="no kernel yours is kept"):
+        await link.ask("take", name="yours")
+    _, (listed, _) = await link.ask("list")
+    assert listed["kept"] == ["mine"]
+    number, (_, fds) = await link.ask("take", name="mine")
+    kernel = ForkedKernel(link, number, KernelEnds.of(fds[:3]), pidfd=fds[3])
+    try:
+        collector = OutputCollector(1000)
+        cell = kernel.execute("len(beats) > 0, sum(beats) * 0.01 < 30", collector)
+        await asyncio.wait_for(cell.done, 10)
+        assert collector.outputs()[0]["data"]["text/plain"] == "(True, True)"
+        inside = below(supervisor)
+    finally:
+        await kernel.kill()
+        await kernel.release()
+        await link.close()
+    await gone([supervisor, *inside])
+    assert list(meeting_folder.iterdir()) == []
+
+
+RUNNER = """
+import asyncio, os, sys
+from benchside_kernels.forked import ForkedKernels
+from benchside_kernels.session import KernelSession
+
+async def main():
+    async with ForkedKernels() as maker:
+        sessions = [await KernelSession(maker=maker).__aenter__() for _ in range(3)]
+        copy = await sessions[0].fork()
+        await sessions[0].run("import subprocess; subprocess.Popen(['sleep', '600'])")
+        pids = [session._kernel._pid for session in (*sessions, copy)]
+        await sessions[2].keep("left", 6)
+        print(*pids, flush=True)
+        await sessions[1].run("while True: pass", timeout_s=600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def runner(meeting_folder: Path) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", RUNNER]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+async def test_kill_9_of_a_runner_ends_its_kernels_but_those_kept(
+    runner: "subprocess.Popen[str]", meeting_folder: Path
+) -> None:
+    assert runner.stdout is not None
+    pids = [int(word) for word in (await asyncio.to_thread(runner.stdout.readline)).split()]
+    kept_at = time.monotonic()
+    kept = pids[2]
+    inside = below(runner.pid)
+    (supervisor,) = children(runner.pid)
+    runner.kill()
+    killed = time.monotonic()
+    await gone(set(pids) - {kept})
+    assert time.monotonic() - killed < 5
+    assert is_running(kept)
+    stat = Path(f"/proc/{kept}/stat").read_text()
+    assert stat.rpartition(")")[2].split()[0] == "T", "frozen"
+    await gone(inside, timeout_s=15)
+    assert time.monotonic() - kept_at > 4
+    assert not is_running(supervisor)
+    assert list(meeting_folder.iterdir()) == []
+
+
+async def test_a_supervisor_outlives_clients_that_talk_nonsense(meeting_folder: Path) -> None:
+    async with ForkedKernels() as maker, KernelSession(maker=maker) as session:
+        async with await session.fork() as copy:
+            await copy.keep("bait", 60)
+        for nonsense in (b"{", b"[]", b"{}", b'{"what": 1}', b'{"take": 1}', b'{"keep": 1}',
+                         b'{"copy": 1, "of": 99}', b'{"adopt": 1, "of": 1, "lease_s": 1}',
+                         b'{"start": 1}', b'{"end": "x"}', b'{"end": []}'):  # fmt: skip
+            for stream in connections():
+                stream.send(nonsense)
+                await asyncio.sleep(0.05)
+                stream.close()
+        assert (await session.run("6 * 7")).status == "ok"
+        async with KernelSession(maker=maker) as other:
+            assert (await other.run("1")).status == "ok"
+
+
+async def test_a_bug_in_a_start_is_told_and_does_not_hang(meeting_folder: Path) -> None:
+    async with ForkedKernels() as maker, KernelSession(maker=maker) as session:
+        async with await session.fork() as copy:
+            await copy.keep("bait", 60)
+        (stream,) = connections()
+        stream.setblocking(True)
+        stream.settimeout(10)
+        packets.send(stream, {"start": 1, "request": {"no": "request"}})
+        packet = await asyncio.to_thread(packets.receive, stream)
+        assert packet is not None
+        assert packet[0]["failed"] == 1
+        assert "KeyError" in packet[0]["reason"]
+        stream.close()
