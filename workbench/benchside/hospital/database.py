@@ -39,7 +39,7 @@ def write_database(path: Path, tables: Sequence[Table], frames: Mapping[str, pd.
 def column_values(column: pd.Series) -> list[object]:
     """A column as SQLite stores it: plain Python values, None where missing."""
     if column.dtype.kind == "M":
-        return [None if text == "NaT" else text for text in time_text(column)]
+        return list(time_text(column))
     if column.dtype.kind == "f":
         values = column.to_numpy()
         missing = np.isnan(values)
@@ -49,7 +49,7 @@ def column_values(column: pd.Series) -> list[object]:
     return list(column.astype(object).where(column.notna(), None).tolist())
 
 
-def time_text(times: pd.Series) -> list[str]:
-    """Times as "YYYY-MM-DD HH:MM:SS"; NaT stays "NaT"."""
-    text = np.datetime_as_string(times.to_numpy().astype("datetime64[s]"))
-    return list(np.strings.replace(text, "T", " ", count=1).tolist()) if len(text) else []
+def time_text(times: pd.Series) -> list[str | None]:
+    """Times as "YYYY-MM-DD HH:MM:SS", NaT as None."""
+    text = np.datetime_as_string(times.to_numpy().astype("datetime64[s]")).tolist()
+    return [None if time == "NaT" else f"{time[:10]} {time[11:]}" for time in text]

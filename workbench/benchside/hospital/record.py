@@ -72,6 +72,10 @@ def generate(patients: int, seed: int) -> Record:
     rng = np.random.default_rng([seed, patients, 2105])
     who = people(rng, patients)
     stays, has = _stays(rng, who)
+    # the few whose only stays were impossible are no patients of this hospital
+    present = np.unique(stays["owner"])
+    who = who.iloc[present].reset_index(drop=True)
+    stays["owner"] = np.searchsorted(present, stays["owner"])
     icu = _icu(rng, stays)
     moves = _moves(rng, stays, icu)
     _deaths(rng, who, stays)
@@ -152,7 +156,10 @@ def _possible(stays: pd.DataFrame) -> NDArray[np.bool_]:
     deaths = stays["died"].astype(np.int64).groupby(stays["owner"]).cumsum() - stays["died"]
     overlap = stays["admit"] <= ended + np.timedelta64(1, "D")
     fine: NDArray[np.bool_] = (
-        (deaths == 0) & ~overlap & (stays["admit"] < NOW - np.timedelta64(6, "h"))
+        (deaths == 0)
+        & ~overlap
+        & (stays["admit"] >= START)
+        & (stays["admit"] < NOW - np.timedelta64(6, "h"))
     ).to_numpy()
     return fine
 

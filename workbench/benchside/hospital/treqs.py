@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchside.hospital.conditions import CONDITIONS
+from benchside.hospital.database import time_text
 from benchside.hospital.laboratory import LABS
 from benchside.hospital.mimic import doses, pick
 from benchside.hospital.record import Record
@@ -91,7 +92,7 @@ def _demographic(
             "NAME": record.patients["name"].to_numpy()[owner],
             "MARITAL_STATUS": stays["marital"].str.upper().where(stays["marital"] != "", None),
             "AGE": stays["age"],
-            "DOB": _text(stays["dob"]),
+            "DOB": time_text(stays["dob"]),
             "GENDER": [letter.upper() for letter in record.patients["gender"].to_numpy()[owner]],
             "LANGUAGE": languages.where(languages != "", None),
             "RELIGION": stays["religion"].str.upper(),
@@ -103,11 +104,11 @@ def _demographic(
             "ADMISSION_LOCATION": stays["source"].str.upper(),
             "DISCHARGE_LOCATION": stays["destination"].str.upper(),
             "DIAGNOSIS": reason,
-            "DOD": _text(pd.Series(dod)),
+            "DOD": time_text(pd.Series(dod)),
             "DOB_YEAR": stays["dob"].dt.year,
             "DOD_YEAR": pd.Series(dod).dt.year.astype("Int64"),
-            "ADMITTIME": _text(stays["admit"]),
-            "DISCHTIME": _text(stays["disch"]),
+            "ADMITTIME": time_text(stays["admit"]),
+            "DISCHTIME": time_text(stays["disch"]),
             "ADMITYEAR": stays["admit"].dt.year,
         }
     )
@@ -115,11 +116,6 @@ def _demographic(
 
 def _title(name: str) -> str:
     return " ".join(word.capitalize() for word in name.split())
-
-
-def _text(times: pd.Series) -> list[str | None]:
-    text = np.datetime_as_string(times.to_numpy().astype("datetime64[s]"))
-    return [None if time == "NaT" else time.replace("T", " ") for time in text.tolist()]
 
 
 def _prescriptions(record: Record, ids: dict[str, NDArray[np.object_]]) -> pd.DataFrame:
@@ -151,7 +147,7 @@ def _lab(record: Record, ids: dict[str, NDArray[np.object_]]) -> pd.DataFrame:
         {
             **ids,
             "ITEMID": pick([str(item.itemid) for item in LABS], results["item"]),
-            "CHARTTIME": _text(results["time"]),
+            "CHARTTIME": time_text(results["time"]),
             "FLAG": pd.Series("abnormal", results.index, dtype=object).where(outside, None),
             "VALUE_UNIT": [
                 f"{number:g}{unit}" for number, unit in zip(value.tolist(), units, strict=True)
