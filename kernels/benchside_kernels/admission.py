@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchside_kernels import cgroup
+
 RESERVED_SHARE = 0.08
 MIN_RESERVED_MIB = 512.0
 START_MIB = 48.0
@@ -22,7 +24,7 @@ LOOK_EVERY_S = 0.1
 
 
 class Admission:
-    """Memory of the machine, and how many kernels have just started.
+    """Memory that is there, and how many kernels have just started.
 
     Args:
         memory: returns total and available memory in MiB.
@@ -34,14 +36,14 @@ class Admission:
         memory: Callable[[], tuple[float, float]] | None = None,
         stalled: Callable[[], float] | None = None,
     ) -> None:
-        self._memory, self._stalled = memory or machine_memory, stalled or memory_stalls
+        self._memory, self._stalled = memory or our_memory, stalled or memory_stalls
         self._recent: list[float] = []
         self._turn = asyncio.Lock()
 
     def problem(self) -> str | None:
         """Why no kernel should start now; None if one may."""
         total, available = self._memory()
-        reserved = max(total * RESERVED_SHARE, MIN_RESERVED_MIB)
+        reserved = reserved_mib(total)
         now = time.monotonic()
         self._recent = [start for start in self._recent if now - start < SETTLE_S]
         free = available - reserved - START_MIB * (len(self._recent) + 1)
@@ -65,6 +67,20 @@ class Admission:
                     break
                 await asyncio.sleep(LOOK_EVERY_S)
             self._recent.append(time.monotonic())
+
+
+def reserved_mib(total: float) -> float:
+    """What kernels leave of so much memory to all else, in MiB."""
+    return max(total * RESERVED_SHARE, MIN_RESERVED_MIB)
+
+
+def our_memory() -> tuple[float, float]:
+    """Total and available memory in MiB: the machine's, or our cgroup's where that is tighter."""
+    total, available = machine_memory()
+    group = cgroup.own_memory()
+    if group is None:
+        return total, available
+    return min(total, group[0]), min(available, group[1])
 
 
 def machine_memory() -> tuple[float, float]:

@@ -56,5 +56,7 @@ class ForkedKernels:
             await self._link.close()
             self._link = None
         if self._link is None:
-            self._link = SupervisorLink.start(self._modules, self._stock)
+            self._link = SupervisorLink.start(
+                self._modules, self._stock, grouped=sandbox.group_problem() is None
+            )
         return self._link

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchside_kernels import landlock, namespaces
+from benchside_kernels import cgroup, landlock, namespaces
 
 Level = Literal["process", "sandbox"]
 
@@ -85,10 +85,19 @@ def sandbox_problem() -> str | None:
     return namespaces.probe()
 
 
+@functools.cache
+def group_problem() -> str | None:
+    """Why the kernels together have no limit of memory here, with the cure; None: they have."""
+    return cgroup.cgroup_problem()
+
+
 def detect_sandbox() -> Isolation:
     """Return what the `sandbox` level covers here; only where `sandbox_problem` is None."""
-    gaps = ("memory shared between processes and the sum over processes", "CPU time")
-    return Isolation("sandbox", landlock.abi(), gaps)
+    if group_problem() is None:
+        memory = "shares of single kernels in the memory that all of them may use together"
+    else:
+        memory = "memory shared between processes and the sum over processes"
+    return Isolation("sandbox", landlock.abi(), (memory, "CPU time"))
 
 
 def python_folders() -> list[Path]:

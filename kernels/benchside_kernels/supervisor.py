@@ -6,7 +6,8 @@ kernel's connection and talks to it directly. A lease ends when the runner says 
 or with the runner, also by `kill -9`. If the supervisor itself dies, the system kills the zygotes
 and they all kernels.
 
-Packets in, the settings {"modules": ..., "stock": ...} first; a lease is a number of the client's:
+Packets in, the settings {"modules": ..., "stock": ..., "grouped": ...} first; a lease is a
+number of the client's:
 {"start": lease, "request": ...}; {"copy": lease, "of": lease} gives the ends of a copy to be;
 {"adopt": lease, "of": lease, "lease_s": ...} with its pidfd; {"end": lease};
 {"keep": lease, "name": ..., "keep_s": ...} with descriptors; {"take": lease, "name": ...};
@@ -90,8 +91,8 @@ class Lease:
 class Supervisor:
     """Serves clients until the last one and the last kept kernel are gone."""
 
-    def __init__(self, modules: Sequence[str], stock: int) -> None:
-        self._zygotes = Zygotes(modules, stock)
+    def __init__(self, modules: Sequence[str], stock: int, grouped: bool) -> None:
+        self._zygotes = Zygotes(modules, stock, grouped)
         self._admission = Admission()
         self._clients: set[Client] = set()
         self._kept: dict[str, Lease] = {}
@@ -287,7 +288,7 @@ def _close(fds: Sequence[int]) -> None:
 async def _run(control: socket.socket) -> None:
     packet = packets.receive(control)
     if packet is not None:
-        supervisor = Supervisor(packet[0]["modules"], packet[0]["stock"])
+        supervisor = Supervisor(**packet[0])
         supervisor.connect(control)
         await supervisor.serve()
 

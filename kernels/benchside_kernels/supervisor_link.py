@@ -53,10 +53,10 @@ class SupervisorLink:
         self._has_kept = False
 
     @classmethod
-    def start(cls, modules: Sequence[str], stock: int) -> Self:
-        """Start a supervisor that keeps `stock` kernels of each zygote forked in advance."""
+    def start(cls, modules: Sequence[str], stock: int, grouped: bool) -> Self:
+        """Start a supervisor; see `Zygotes` for the settings."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        packets.send(ours, {"modules": list(modules), "stock": stock})
+        packets.send(ours, {"modules": list(modules), "stock": stock, "grouped": grouped})
         theirs.set_inheritable(True)
         argv = [sys.executable, "-c", _SUPERVISOR, str(theirs.fileno())]
         null = os.open(os.devnull, os.O_RDWR)

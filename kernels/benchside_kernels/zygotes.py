@@ -18,6 +18,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchside_kernels import namespaces, sandbox, tree
+from benchside_kernels.admission import our_memory, reserved_mib
+from benchside_kernels.cgroup import KernelCgroup, make_cgroup
 from benchside_kernels.errors import KernelStartError
 from benchside_kernels.image import HOME_VARIABLE, KernelImage, font_cache, images_folder
 from benchside_kernels.request import KernelRequest
@@ -47,10 +49,13 @@ class Zygotes:
     Args:
         modules: imported before the first fork, where installed, so that cells need not.
         stock: kernels that each zygote keeps forked in advance.
+        grouped: have all kernels in one cgroup; where it cannot be made, no zygote starts.
     """
 
-    def __init__(self, modules: Sequence[str], stock: int) -> None:
+    def __init__(self, modules: Sequence[str], stock: int, grouped: bool = False) -> None:
         self._modules, self._stock = list(modules), stock
+        self._grouped = grouped
+        self._cgroup: KernelCgroup | None = None
         self._kinds: OrderedDict[_Kind, list[_Starting]] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
         self._blocks = itertools.count()
@@ -96,6 +101,9 @@ class Zygotes:
         started = await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(one.close() for one in started if isinstance(one, ZygoteProcess)))
         await asyncio.gather(*self._closing)
+        if self._cgroup is not None:
+            self._cgroup.remove()
+            self._cgroup = None
 
     def _retire(self) -> None:
         """Let the least used kinds go, where no kernel of theirs is alive or on its way."""
@@ -125,6 +133,7 @@ class Zygotes:
             theirs.close()  # else its end would not be seen
             zygote = ZygoteProcess(process, ours, self._stock)
             try:
+                self._group(process.pid)
                 await zygote.start(_spec(request, self._modules, self._first_uid()))
             except BaseException as error:
                 await zygote.close()
@@ -136,6 +145,14 @@ class Zygotes:
         finally:
             theirs.close()
             os.close(log)
+
+    def _group(self, pid: int) -> None:
+        """Put a zygote, which waits for its spec, into the cgroup of all kernels."""
+        if self._grouped and self._cgroup is None:
+            total, _ = our_memory()
+            self._cgroup = make_cgroup(total - reserved_mib(total))
+        if self._cgroup is not None:
+            self._cgroup.add(pid)
 
     def _first_uid(self) -> int:
         """Users of its own for each zygote, since root's kernels count processes by user."""

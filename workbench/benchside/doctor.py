@@ -14,7 +14,7 @@ from benchside.batch import hidden_paths
 from benchside_kernels import landlock
 from benchside_kernels.errors import KernelStartError
 from benchside_kernels.makers import open_kernels
-from benchside_kernels.sandbox import Isolation, Level, sandbox_problem
+from benchside_kernels.sandbox import Isolation, Level, group_problem, sandbox_problem
 from benchside_kernels.self_test import AttackOutcome, self_test
 from benchside_kernels.session import KernelSession
 from benchside_kernels.startup import home_folder
@@ -28,6 +28,8 @@ COVERED = {
     "process": ("environment", "capabilities", "memory of each process", "size of a file"),
 }  # fmt: skip
 
+NO_GROUPS = "only sandboxed kernels are put into one"
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
@@ -35,6 +37,7 @@ class Diagnosis:
 
     Args:
         problem: why the level is not `sandbox`; None where it is.
+        group_problem: why kernels have no limit of memory together; None where they have.
         first_start_s: first kernel, with its zygote where there are zygotes.
         next_start_s: a further kernel.
     """
@@ -42,6 +45,7 @@ class Diagnosis:
     machine: str
     isolation: Isolation
     problem: str | None
+    group_problem: str | None
     first_start_s: float
     next_start_s: float
     attacks: tuple[AttackOutcome, ...]
@@ -57,6 +61,7 @@ class Diagnosis:
             "machine": self.machine,
             "level": self.isolation.level,
             "problem": self.problem,
+            "group_problem": self.group_problem,
             "landlock_abi": landlock.abi(),
             "covered": list(COVERED[self.isolation.level]),
             "not_covered": list(self.isolation.gaps),
@@ -95,6 +100,7 @@ async def diagnose(level: Level | None = None) -> Diagnosis:
         f"Python {platform.python_version()}",
         isolation=isolation,
         problem=None if isolation.level == "sandbox" else sandbox_problem(),
+        group_problem=group_problem() if isolation.level == "sandbox" else NO_GROUPS,
         first_start_s=starts[0],
         next_start_s=starts[1],
         attacks=tuple(outcomes),
@@ -109,6 +115,8 @@ def print_diagnosis(found: Diagnosis, console: Console) -> None:
     console.print(f"isolation    {level}")
     if found.problem is not None:
         console.print(f"no sandbox   {found.problem}", soft_wrap=True)
+    if found.group_problem is not None:
+        console.print(f"no cgroup    {found.group_problem}", soft_wrap=True)
     console.print(f"covered      {', '.join(COVERED[level])}", soft_wrap=True)
     console.print(f"not covered  {', '.join(found.isolation.gaps)}", soft_wrap=True)
     console.print(f"Landlock     {f'ABI {abi}' if abi else 'none'}")
