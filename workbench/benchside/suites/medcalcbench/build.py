@@ -67,7 +67,7 @@ def build(options: BuildOptions) -> SuiteBuild:
     found = [(part, read_rows(path)) for part, path in places if path is not None]
     if not found:
         raise DataMissingError(
-            "none of the files of MedCalc-Bench is there",
+            "all files of MedCalc-Bench are missing",
             where=data / manifest.data[0].path,
             fix=how,
         )
