@@ -26,6 +26,7 @@ from benchside_kernels.frames import HEADER, MAX_FRAME_BYTES, pack
 from benchside_kernels.kernel_family import KernelEnds
 from benchside_kernels.output import OutputCollector
 from benchside_kernels.process import ProcessExit
+from benchside_kernels.process_usage import ProcessUsage
 from benchside_kernels.supervisor_link import SupervisorLink
 from benchside_kernels.wire import RunningCell
 
@@ -34,8 +35,6 @@ ATTACH_TIMEOUT_S = 30.0
 KILL_TIMEOUT_S = 10.0
 PIPE_CHUNK = 1 << 16
 EXIT_GRACE_S = 1.0
-
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class ForkedKernel:
@@ -64,7 +63,7 @@ class ForkedKernel:
         self._buffer = bytearray()
         self._unsent = bytearray()
         self._pidfd: int | None = None
-        self._pid: int | None = None
+        self._usage: ProcessUsage | None = None
         self.lost_threads: tuple[str, ...] = ()
         self._own_folder: Path | None = None
         self._end: asyncio.TimerHandle | None = None
@@ -179,6 +178,8 @@ class ForkedKernel:
             os.close(fd)
         if self._pidfd is not None:
             os.close(self._pidfd)
+        if self._usage is not None:
+            self._usage.close()
         if not self.ready.done():
             self.ready.cancel()
         if self._own_folder is not None:
@@ -186,20 +187,11 @@ class ForkedKernel:
 
     def cpu_s(self) -> float | None:
         """CPU time used so far, with reaped children; None where /proc does not tell."""
-        try:
-            fields = Path(f"/proc/{self._pid}/stat").read_bytes().rpartition(b")")[2].split()
-        except OSError:
-            return None
-        return sum(int(field) for field in fields[11:15]) / _TICKS
+        return None if self._usage is None else self._usage.cpu_s()
 
     def peak_mib(self) -> float | None:
         """Peak resident memory so far; None where /proc does not tell."""
-        try:
-            status = Path(f"/proc/{self._pid}/status").read_text()
-        except OSError:
-            return None
-        peaks = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
-        return int(peaks[0]) / 1024 if peaks else None
+        return None if self._usage is None else self._usage.peak_mib()
 
     def _signal(self, pidfd: int | None, number: int) -> None:
         if pidfd is not None and not self.exited.done():
@@ -266,7 +258,7 @@ class ForkedKernel:
 
     def _adopt(self, pidfd: int) -> None:
         self._pidfd = pidfd
-        self._pid = _pid(pidfd)
+        self._usage = ProcessUsage(_pid(pidfd))
 
     def _take(self, body: bytes) -> None:
         """Route one frame; what is no frame of ours is dropped."""

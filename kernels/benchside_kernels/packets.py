@@ -147,7 +147,7 @@ def _packed(message: Message, fds: Sequence[int]) -> tuple[bytes, list[int]]:
     copies = [os.dup(fd) for fd in fds]
     if len(data) > INLINE_BYTES:
         copies.append(os.memfd_create("packet"))
-        with open(copies[-1], "wb", closefd=False) as file:  # noqa: PTH123 (a descriptor)
+        with open(copies[-1], "wb", closefd=False) as file:
             file.write(data)
         os.lseek(copies[-1], 0, os.SEEK_SET)
         data = IN_FILE

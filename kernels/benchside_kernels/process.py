@@ -14,12 +14,12 @@ from pathlib import Path
 
 from benchside_kernels.errors import KernelStartError
 from benchside_kernels.keeper import KILL_DEADLINE_S, KeeperSpec
+from benchside_kernels.process_usage import ProcessUsage
 
 _ROOT = str(Path(__file__).resolve().parent.parent)
 _KEEPER = (
     f"import sys; sys.path[:0] = [{_ROOT!r}]; from benchside_kernels import keeper; keeper.main()"
 )
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class KernelProcess:
 
     def __init__(self, keeper: Process, pid: int) -> None:
         self._keeper, self.pid = keeper, pid
+        self._usage = ProcessUsage(pid)
         self.exited: asyncio.Future[ProcessExit] = asyncio.get_running_loop().create_future()
         self._watcher = asyncio.create_task(self._watch())
 
@@ -109,6 +110,7 @@ class KernelProcess:
 
     async def release(self) -> None:
         """Let the keeper of an ended kernel go; the session folder stays."""
+        self._usage.close()
         self._order("release")
         assert self._keeper.stdin is not None
         self._keeper.stdin.close()
@@ -122,20 +124,11 @@ class KernelProcess:
 
     def cpu_s(self) -> float | None:
         """CPU time used so far, with reaped children; None where /proc does not tell."""
-        try:
-            fields = Path(f"/proc/{self.pid}/stat").read_bytes().rpartition(b")")[2].split()
-        except OSError:
-            return None
-        return sum(int(field) for field in fields[11:15]) / _TICKS
+        return self._usage.cpu_s()
 
     def peak_mib(self) -> float | None:
         """Peak resident memory so far; None where /proc does not tell."""
-        try:
-            status = Path(f"/proc/{self.pid}/status").read_text()
-        except OSError:
-            return None
-        peaks = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
-        return int(peaks[0]) / 1024 if peaks else None
+        return self._usage.peak_mib()
 
 
 def _kill_group(pid: int) -> None:

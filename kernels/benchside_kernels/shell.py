@@ -73,6 +73,7 @@ class Outlet:
         self._max_chars = max_chars
         self._lock = threading.RLock()
         self.cell = 0
+        self._held = b""
         self._reset()
 
     def _reset(self) -> None:
@@ -152,11 +153,16 @@ class Outlet:
         self._tail_chars = self._dropped = 0
 
     def _frame(self, kind: str, content: dict[str, Any]) -> None:
+        """Send a frame; a result waits for what comes next, as a rule the cell's end."""
         frame = pack({"cell": self.cell, "kind": kind, "content": content})
         if len(frame) > MAX_FRAME_BYTES:
             note = {"name": "stderr", "text": f"[{kind} of {len(frame):,} bytes is too large]\n"}
             frame = pack({"cell": self.cell, "kind": "stream", "content": note})
-        self._connection.sendall(frame)
+        held, self._held = self._held, b""
+        if kind == "execute_result":
+            self._held = held + frame
+        else:
+            self._connection.sendall(held + frame)
 
 
 class OutStream(io.TextIOBase):
@@ -279,9 +285,9 @@ def _fresh_loop() -> asyncio.AbstractEventLoop:
 def _next(loop: asyncio.AbstractEventLoop, connection: socket.socket) -> dict[str, Any] | None:
     """Run the loop until there is a request; return it."""
     readable = loop.create_future()
-    loop.add_reader(connection, _settle, readable)
+    loop.add_reader(connection.fileno(), _settle, readable)
     loop.run_until_complete(readable)
-    loop.remove_reader(connection)
+    loop.remove_reader(connection.fileno())
     return receive(connection)
 
 
