@@ -13,14 +13,15 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 
 from benchside.hospital.questions.form import Value, agree, canonical, from_rows, key
-from benchside.hospital.questions.template import Request, Template, slots
+from benchside.hospital.questions.template import Asked, Family
 from benchside.hospital.questions.unanswerable import CATEGORY as UNANSWERABLE
-from benchside.hospital.questions.view import Array, View
+from benchside.hospital.questions.view import Array
 from benchside.suite import SuiteManifest
 from benchside.task import AnswerKey, Split, TaskSpec
 
@@ -61,7 +62,7 @@ class Posed:
 
 
 def pose(
-    view: View, templates: Sequence[Template], brief: Brief, manifest: SuiteManifest, *,
+    view: Asked, templates: Sequence[Family[Any, Any]], brief: Brief, manifest: SuiteManifest, *,
     size: int, seed: int,
 ) -> Posed:  # fmt: skip
     """Draw tasks in turn from all families until there are `size`, or nothing new can be drawn."""
@@ -98,7 +99,7 @@ def pose(
     return Posed(maker.tasks, maker.keys, counts)
 
 
-def split_families(templates: Iterable[Template], seed: int) -> dict[str, Split]:
+def split_families(templates: Iterable[Family[Any, Any]], seed: int) -> dict[str, Split]:
     """Family → split; each category deals its shuffled families out in turn."""
     families: defaultdict[str, list[str]] = defaultdict(list)
     for template in templates:
@@ -133,7 +134,7 @@ class _Maker:
         dropped: reason → number of draws that became no task.
     """
 
-    view: View
+    view: Asked
     brief: Brief
     manifest: SuiteManifest
     seed: int
@@ -147,7 +148,7 @@ class _Maker:
     numbers: Counter[str] = field(default_factory=Counter)
 
     def fill(
-        self, template: Template, split: Split, pool: Array, rng: Generator, quota: int
+        self, template: Family[Any, Any], split: Split, pool: Array, rng: Generator, quota: int
     ) -> int:
         """Add up to `quota` tasks of a family; returns how many."""
         made = 0
@@ -167,7 +168,7 @@ class _Maker:
                 made += 1
         return made
 
-    def _add(self, template: Template, request: Request, split: Split, text: str) -> bool:
+    def _add(self, template: Family[Any, Any], request: Any, split: Split, text: str) -> bool:
         if template.category == UNANSWERABLE:
             self._keep(template, request, split, text, None, "")
             return True
@@ -184,7 +185,7 @@ class _Maker:
         self._keep(template, request, split, text, value, sql)
         return True
 
-    def _fault(self, template: Template, value: Value) -> str:
+    def _fault(self, template: Family[Any, Any], value: Value) -> str:
         """Why an answer cannot be used, or nothing."""
         if value is None:
             return "no single answer"
@@ -198,7 +199,13 @@ class _Maker:
         return ""
 
     def _keep(
-        self, template: Template, request: Request, split: Split, text: str, value: Value, sql: str
+        self,
+        template: Family[Any, Any],
+        request: Any,
+        split: Split,
+        text: str,
+        value: Value,
+        sql: str,
     ) -> None:
         form = template.form
         self.questions.add(text)
@@ -237,10 +244,10 @@ class _Maker:
         self.keys.append(key_)
 
 
-def worded(template: Template, request: Request, view: View, style: int) -> str:
+def worded(template: Family[Any, Any], request: Any, view: Asked, style: int) -> str:
     """The question in words."""
     wording = template.wordings[style % len(template.wordings)]
-    text = wording.format(**slots(request, view, style // 7))
+    text = wording.format(**template.slots(request, view, style // 7))
     text = re.sub(r"\s+", " ", text).strip()
     text = re.sub(r" ([?,:]|\.(?=\s|$))", r"\1", text)
     text = re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", text)

@@ -1,15 +1,17 @@
-"""`Template`: one kind of question; `Request`: one drawn question, without its words."""
+"""`Family`: one kind of question; `Template`: one about a `View`, drawn as a `Request`."""
 
 from __future__ import annotations
 
+import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from numpy.random import Generator
 
 from benchside.hospital.questions.form import Form, Value
-from benchside.hospital.questions.view import Role, View
+from benchside.hospital.questions.view import Array, Role, View
 from benchside.hospital.questions.window import EVER, Window
 
 Comparison = Literal[">", "<"]
@@ -43,9 +45,25 @@ class Request:
     fact: str = ""
 
 
+class Asked(Protocol):
+    """What posing needs of the data that questions are about."""
+
+    @property
+    def con(self) -> sqlite3.Connection:
+        """The database."""
+
+    @property
+    def patients(self) -> Array:
+        """The ids of all patients."""
+
+
+R = TypeVar("R")
+V = TypeVar("V", bound=Asked)
+
+
 @dataclass(frozen=True, slots=True)
-class Template:
-    """A kind of question.
+class Family(ABC, Generic[R, V]):
+    """A kind of question about data V, drawn as a request R.
 
     Args:
         family: all wordings of a family stay in one split.
@@ -62,11 +80,25 @@ class Template:
     category: str
     form: Form
     wordings: tuple[str, ...]
-    draw: Callable[[Generator, View, Any], Request | None]
-    sql: Callable[[Request, View], str]
-    answer: Callable[[Request, View], Value]
-    unit: Callable[[Request, View], str | None] = lambda request, view: None
+    draw: Callable[[Generator, V, Any], R | None]
+    sql: Callable[[R, V], str]
+    answer: Callable[[R, V], Value]
+    unit: Callable[[R, V], str | None] = lambda request, view: None
     level: Literal["patient", "all"] = "patient"
+
+    @abstractmethod
+    def slots(self, request: R, view: V, style: int) -> dict[str, str]:
+        """The words that fill a wording's slots; `style` chooses among equal ones."""
+
+
+class Template(Family[Request, View]):
+    """A kind of question about a view of the hospital."""
+
+    __slots__ = ()
+
+    def slots(self, request: Request, view: View, style: int) -> dict[str, str]:
+        """The words of the view, see `slots`."""
+        return slots(request, view, style)
 
 
 ORDINALS = {1: "first", 2: "second", 3: "third", 4: "fourth", -1: "last"}

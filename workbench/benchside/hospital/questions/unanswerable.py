@@ -85,6 +85,11 @@ _COUNTS: tuple[tuple[str, Role | None, tuple[str, ...]], ...] = (
         "How many doses of {name} expired?", "How many complaints were there about {name}?")),
 )  # fmt: skip
 
+IMPERSONAL: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
+    (family, wordings) for family, role, wordings in _TEXT if role is None
+)
+"""The families that name no event, for other views of the record."""
+
 
 def templates() -> list[Template]:
     """All families; their form tells nothing about whether there is an answer."""

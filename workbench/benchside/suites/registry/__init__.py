@@ -1,0 +1,5 @@
+"""Suite `registry`: questions over a synthetic hospital in the five tables of MIMICSQL (TREQS)."""
+
+from benchside.suites.registry.build import build
+
+__all__ = ["build"]
