@@ -45,13 +45,13 @@ class Fluid:
 
 
 _VITALS = """
-hr|211|heart rate|heartrate|bpm|84|13|0|28|190|septicemia 10,afib 4,sepshock 8,gibleed 6,brady -14
-rr|618|respiratory rate|respiration|bpm|18.6|3.6|0|5|55|respfail 4,pneumonia 2.5,copd 1.5,dka 4
+hr|211|heart rate|heartrate|bpm|81|17|0|28|190|septicemia 8,afib 3,sepshock 7,gibleed 6,brady -14
+rr|618|respiratory rate|respiration|bpm|17.6|5|0|5|55|respfail 2.5,pneumonia 1.5,copd 1,dka 4
 sbp|51|arterial bp [systolic]|systemicsystolic|mmhg|122|16|0|45|235|htn 7,sepshock -17,cardshock -18,cirrhosis -6
 dbp|8368|arterial bp [diastolic]|systemicdiastolic|mmhg|62|9|0|20|130|htn 2,sepshock -7,cardshock -6
 map|52|arterial bp mean|systemicmean|mmhg|0|0|0|25|170|
-temp|677|temperature c (calc)|temperature|deg. c|36.85|.5|1|32|41.5|septicemia .5,pneumonia .4,arrest -.9
-spo2|834|sao2|sao2|%|97|1.8|0|65|100|respfail -1.6,pneumonia -1,copd -1.4
+temp|677|temperature c (calc)|temperature|deg. c|36.8|.58|1|32|41.5|septicemia .5,pneumonia .4,arrest -.9
+spo2|834|sao2|sao2|%|97.6|2.3|0|65|100|respfail -.9,pneumonia -.6,copd -.9
 """
 _INTAKES = """
 ns|30018|.9% normal saline|intake (ml)\\crystalloids (ml)\\ns|80|.8|6

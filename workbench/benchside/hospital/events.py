@@ -160,18 +160,24 @@ def _course(stays: pd.DataFrame, stay: Ints, times: Ints) -> Floats:
 def _derive(rng: Generator, values: dict[str, Floats]) -> None:
     """Fill in the items that follow from others; a little measurement error keeps them lifelike."""
     size = len(values["hgb"])
-    values["hct"] = 2.97 * values["hgb"] + rng.normal(0, 0.5, size)
+    values["hct"] = 2.99 * values["hgb"] * rng.normal(1, 0.035, size)
     values["rbc"] = 10 * values["hct"] / values["mcv"]
     values["mch"] = 10 * values["hgb"] / values["rbc"]
     values["mchc"] = 100 * values["hgb"] / values["hct"]
+    # chloride goes with sodium and stands in for lost bicarbonate
+    shift = 0.6 * (values["na"] - 138.8) - 0.4 * (values["hco3"] - 25.4)
+    values["cl"] = np.round(values["cl"] + shift)
     values["ag"] = values["na"] + values["k"] - values["cl"] - values["hco3"]
     values["inr"] = (values["pt"] / 12.9) ** 1.1
     # Henderson-Hasselbalch: pH = 6.1 + log10(HCO3 / (0.03 pCO2))
-    arterial = values["hco3"] - 0.8 + rng.normal(0, 0.8, size)
+    arterial = values["hco3"] - 0.2 + rng.normal(0, 0.8, size)
     arterial = np.where(np.isnan(arterial), np.nan, np.clip(arterial, 4, 50))
     values["ph"] = 6.1 + np.log10(arterial / (0.0307 * values["pco2"]))
     values["tco2"] = arterial + 0.0307 * values["pco2"] + 0 * values["ph"]
     values["be"] = 0.93 * (arterial - 24.4 + 14.8 * (values["ph"] - 7.4))
+    # the differential adds up to 100, with at least some lymphocytes in it
+    others = values["mono"] + values["eos"] + values["baso"]
+    values["neut"] = np.minimum(values["neut"], 98 - others - rng.gamma(2, 2, size))
     rest = 100 - values["neut"] - values["mono"] - values["eos"] - values["baso"]
     values["lymph"] = np.where(np.isnan(rest), np.nan, np.maximum(rest, 0.5))
 
@@ -283,7 +289,7 @@ def prescriptions(rng: Generator, stays: pd.DataFrame, has: NDArray[np.bool_]) -
     parts = []
     for index, item in enumerate(DRUGS):
         chance = _chance(item.base, item.boost, item.reasons, has)
-        orders = (rng.random(len(stays)) < chance) * (1 + rng.poisson(0.12 * np.sqrt(length)))
+        orders = (rng.random(len(stays)) < chance) * (1 + rng.poisson(0.3 * np.sqrt(length)))
         stay = np.repeat(np.arange(len(stays)), orders)
         dose = rng.integers(0, len(item.doses), len(stay))
         parts.append(pd.DataFrame({"stay": stay, "drug": index, "dose": dose}))

@@ -55,37 +55,37 @@ rdw|51277|rdw|rdw|%|cbc|Blood|Hematology||14.9|1.4|1|11|28|10.5|15.5|anemia 1,ci
 wbc|51301|white blood cells|wbc x 1000|k/ul|cbc|Blood|Hematology|log|9|.34|1|.1|120|4|11|septicemia 1.5,pneumonia 1.25,cdiff 1.5,neutropenia .2,cirrhosis .85,uti 1.1
 plt|51265|platelet count|platelets x 1000|k/ul|cbc|Blood|Hematology|log|222|.38|0|4|1100|150|440|thrombopenia .42,cirrhosis .6,sevsepsis .8,bacteremia .9
 na|50983|sodium|sodium|meq/l|chem|Blood|Chemistry||138.8|3.4|0|110|172|133|145|hypona -7,hyperna 9,chf -.8,cirrhosis -2
-k|50971|potassium|potassium|meq/l|chem|Blood|Chemistry||4.05|.46|1|2|8|3.3|5.1|hyperk 1.1,hypok -.75,aki .25,esrd .4
-cl|50902|chloride|chloride|meq/l|chem|Blood|Chemistry||104.2|4|0|75|135|96|108|hypona -5,hyperna 7
+k|50971|potassium|potassium|meq/l|chem|Blood|Chemistry||3.98|.48|1|2|8|3.3|5.1|hyperk 1.1,hypok -.75,aki .25,esrd .4
+cl|50902|chloride|chloride|meq/l|chem|Blood|Chemistry||104.2|2.6|0|75|135|96|108|hypona -1,hyperna 2
 hco3|50882|bicarbonate|bicarbonate|meq/l|chem|Blood|Chemistry||25.4|3.4|0|5|48|22|32|acidosis -6,dka -8,copd 3,esrd -2,sepshock -2
 ag|50868|anion gap|anion gap|meq/l|chem|Blood|Chemistry|=|0|0|0|2|45|8|20|
 bun|51006|urea nitrogen|bun|mg/dl|chem|Blood|Chemistry|log|17.5|.42|0|2|240|6|20|aki 2,ckd 1.6,esrd 2.2,gibleed 1.4,chf 1.2
-creat|50912|creatinine|creatinine|mg/dl|chem|Blood|Chemistry|log|.87|.27|1|.2|16|.4|1.2|aki 2.1,atn 1.5,ckd 1.7,esrd 5,hyckd 1.3
-glucose|50931|glucose|glucose|mg/dl|chem|Blood|Chemistry|log|121|.24|0|22|1100|70|105|dm2 1.3,dm2neuro 1.35,dka 2.6,insulin 1.2,septicemia 1.08
+creat|50912|creatinine|creatinine|mg/dl|chem|Blood|Chemistry|log|.82|.36|1|.2|16|.4|1.2|aki 2.1,atn 1.5,ckd 1.7,esrd 5,hyckd 1.3
+glucose|50931|glucose|glucose|mg/dl|chem|Blood|Chemistry|log|113|.29|0|22|1100|70|105|dm2 1.3,dm2neuro 1.35,dka 2.6,insulin 1.2,septicemia 1.08
 mg|50960|magnesium|magnesium|mg/dl|chem|Blood|Chemistry||2.02|.29|1|.6|5.5|1.6|2.6|esrd .3,alcohol -.2
-phos|50970|phosphate|phosphate|mg/dl|chem|Blood|Chemistry|log|3.3|.29|1|.4|14|2.7|4.5|aki 1.3,esrd 1.6
+phos|50970|phosphate|phosphate|mg/dl|chem|Blood|Chemistry|log|3.05|.31|1|.4|14|2.7|4.5|aki 1.3,esrd 1.6
 ca|50893|calcium, total|calcium|mg/dl|chem|Blood|Chemistry||8.45|.6|1|4.8|14|8.4|10.3|esrd .2,sevsepsis -.4,pancreatitis -.6
 ptt|51275|ptt|ptt|sec|coag|Blood|Hematology|log|33|.3|1|18|150|22|35|anticoag 1.35,coagdefect 1.4,dvt 1.5,pe 1.5,nstemi 1.3
 pt|51274|pt|pt|sec|coag|Blood|Hematology|log|14.2|.15|1|10|100|10.4|13.4|anticoag 1.5,cirrhosis 1.35,coagdefect 1.5,hepfail 1.8
 inr|51237|inr(pt)|pt - inr|ratio|coag|Blood|Hematology|=|0|0|1|.8|18|.9|1.1|
-ast|50878|asparate aminotransferase (ast)|ast (sgot)|iu/l|liver|Blood|Chemistry|log|36|.7|0|6|14000|0|40|hepfail 20,cirrhosis 1.7,nstemi 1.8,cholangitis 2.5,sepshock 1.8,rhabdo 4
-alt|50861|alanine aminotransferase (alt)|alt (sgpt)|iu/l|liver|Blood|Chemistry|log|30|.7|0|4|9000|0|40|hepfail 20,hepc 1.6,cholangitis 2.5,sepshock 1.5
-alp|50863|alkaline phosphatase|alkaline phos.|iu/l|liver|Blood|Chemistry|log|92|.42|0|20|2000|40|130|livermets 2,cholangitis 2.3,cirrhosis 1.3,bonemets 1.5
-bili|50885|bilirubin, total|total bilirubin|mg/dl|liver|Blood|Chemistry|log|.7|.55|1|.1|48|0|1.5|cirrhosis 3,hepfail 5,cholangitis 5,livermets 1.5,septicemia 1.2
-albumin|50862|albumin|albumin|g/dl|liver|Blood|Chemistry||3.15|.48|1|1|5.4|3.5|5.2|malnutrition -.5,cirrhosis -.5,septicemia -.4,pressulcer -.3
+ast|50878|asparate aminotransferase (ast)|ast (sgot)|iu/l|liver|Blood|Chemistry|log|29|.7|0|6|14000|0|40|hepfail 20,cirrhosis 1.7,nstemi 1.8,cholangitis 2.5,sepshock 1.8,rhabdo 4
+alt|50861|alanine aminotransferase (alt)|alt (sgpt)|iu/l|liver|Blood|Chemistry|log|26|.75|0|4|9000|0|40|hepfail 20,hepc 1.6,cholangitis 2.5,sepshock 1.5
+alp|50863|alkaline phosphatase|alkaline phos.|iu/l|liver|Blood|Chemistry|log|82|.45|0|20|2000|40|130|livermets 2,cholangitis 2.3,cirrhosis 1.3,bonemets 1.5
+bili|50885|bilirubin, total|total bilirubin|mg/dl|liver|Blood|Chemistry|log|.55|.6|1|.1|48|0|1.5|cirrhosis 3,hepfail 5,cholangitis 5,livermets 1.5,septicemia 1.2
+albumin|50862|albumin|albumin|g/dl|liver|Blood|Chemistry||3.0|.55|1|1|5.4|3.5|5.2|malnutrition -.5,cirrhosis -.5,septicemia -.4,pressulcer -.3
 ld|50954|lactate dehydrogenase (ld)|ldh|iu/l|liver|Blood|Chemistry|log|260|.45|0|80|9000|94|250|hepfail 4,livermets 1.8,rhabdo 2
-lactate|50813|lactate|lactate|mmol/l|gas|Blood|Blood Gas|log|1.7|.42|1|.4|28|.5|2|sepshock 2.1,cardshock 2.2,arrest 3,hepfail 2,sevsepsis 1.3
-pco2|50818|pco2|paco2|mm hg|gas|Blood|Blood Gas|log|39.5|.17|0|14|130|35|45|copd 1.3,respfail 1.12,dka .75,osa 1.1
+lactate|50813|lactate|lactate|mmol/l|gas|Blood|Blood Gas|log|1.4|.5|1|.4|28|.5|2|sepshock 2.1,cardshock 2.2,arrest 3,hepfail 2,sevsepsis 1.3
+pco2|50818|pco2|paco2|mm hg|gas|Blood|Blood Gas|log|38|.19|0|14|130|35|45|copd 1.2,respfail 1.06,dka .75,osa 1.1
 ph|50820|ph|ph|units|gas|Blood|Blood Gas|=|0|0|2|6.75|7.7|7.35|7.45|
 po2|50821|po2|pao2|mm hg|gas|Blood|Blood Gas|log|110|.42|0|24|560|85|105|respfail .85,pneumonia .88,pe .85
 tco2|50804|calculated total co2|total co2|meq/l|gas|Blood|Blood Gas|=|0|0|0|4|52|21|30|
 be|50802|base excess|base excess|meq/l|gas|Blood|Blood Gas|=|0|0|0|-30|25|-2|2|
 ica|50808|free calcium|ionized calcium|mmol/l|gas|Blood|Blood Gas||1.13|.09|2|.5|1.7|1.12|1.32|sevsepsis -.05
-neut|51256|neutrophils|-polys|%|diff|Blood|Hematology||74|10|1|3|99|50|70|septicemia 9,pneumonia 5,neutropenia -45
+neut|51256|neutrophils|-polys|%|diff|Blood|Hematology||76|10|1|3|99|50|70|septicemia 9,pneumonia 5,neutropenia -45
 lymph|51244|lymphocytes|-lymphs|%|diff|Blood|Hematology|=|0|0|1|0|90|18|42|
-mono|51254|monocytes|-monos|%|diff|Blood|Hematology|log|4.8|.45|1|0|40|2|11|
-eos|51200|eosinophils|-eos|%|diff|Blood|Hematology|log|1.1|.8|1|0|25|0|4|asthma 1.8
-baso|51146|basophils|-basos|%|diff|Blood|Hematology|log|.25|.6|1|0|4|0|2|
+mono|51254|monocytes|-monos|%|diff|Blood|Hematology|log|5.5|.5|1|0|40|2|11|
+eos|51200|eosinophils|-eos|%|diff|Blood|Hematology|log|.7|1.2|1|0|25|0|4|asthma 1.8
+baso|51146|basophils|-basos|%|diff|Blood|Hematology|log|.17|.9|1|0|4|0|2|
 tropt|51003|troponin t|troponin - t|ng/ml|cardiac|Blood|Chemistry|log|.04|.8|2|.01|20|0|.01|nstemi 18,arrest 5,cardshock 5,esrd 2.5,chf 1.5
 ck|50910|creatine kinase (ck)|cpk|iu/l|cardiac|Blood|Chemistry|log|110|.7|0|10|60000|38|174|nstemi 4,rhabdo 60,arrest 4
 ckmb|50911|creatine kinase, mb isoenzyme|cpk-mb|ng/ml|cardiac|Blood|Chemistry|log|3.6|.5|0|1|400|0|10|nstemi 8,arrest 3

@@ -64,6 +64,8 @@ def frames(record: Record) -> dict[str, pd.DataFrame]:
         return {**ids, "icustay_id": icustay[row]}
 
     charted = (*VITALS, WEIGHT, HEIGHT)
+    tall = record.vitals["vital"] == len(VITALS) + 1  # this schema has heights in inches
+    charts = record.vitals["value"].mask(tall, (record.vitals["value"] / 2.54).round())
     found: dict[str, pd.DataFrame] = {
         **_dictionaries(),
         "patients": pd.DataFrame(
@@ -129,8 +131,10 @@ def frames(record: Record) -> dict[str, pd.DataFrame]:
                 **by_icu(record.vitals),
                 "itemid": pick([item.itemid for item in charted], record.vitals["vital"]),
                 "charttime": record.vitals["time"],
-                "valuenum": record.vitals["value"],
-                "valueuom": pick([item.unit for item in charted], record.vitals["vital"]),
+                "valuenum": charts,
+                "valueuom": pick(
+                    [item.unit for item in (*VITALS, WEIGHT)] + ["inches"], record.vitals["vital"]
+                ),
             }
         ),
         "inputevents_cv": pd.DataFrame(

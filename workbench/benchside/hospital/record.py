@@ -252,7 +252,7 @@ def _admission_details(rng: Generator, who: pd.DataFrame, stays: pd.DataFrame) -
                        "self pay": 0.04}, size)  # fmt: skip
     stays["insurance"] = np.where(old & (rng.random(size) < 0.9), "medicare", payer)
     marital = draw(rng, {"married": 0.48, "single": 0.25, "widowed": 0.12, "divorced": 0.08,
-                         "separated": 0.02, "": 0.05}, len(who))  # fmt: skip
+                         "separated": 0.02, "": 0.1}, len(who))  # fmt: skip
     stays["marital"] = np.where(~old & (marital[owner] == "widowed"), "married", marital[owner])
     stays["language"] = who["language"].to_numpy()[owner]
     stays["ethnicity"] = who["ethnicity"].to_numpy()[owner]
