@@ -1,7 +1,7 @@
 """The supervisor's view of one pid namespace: its init, the kernel forked first, and its copies.
 
-All die with init. Each kernel's end is noticed at once: that of the first by init's report, that of
-a copy by its pidfd.
+All die with init. Each kernel's end is noticed at once: the zygote reaps the first one and tells; a
+copy's pidfd shows its end, and init, which reaps it, how it ended.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ class KernelFamily:
     ends: KernelEnds
     exits: int
     init: int | None = None
+    first: int | None = None
     key: bytes = b""
     members: dict[int, Member] = field(default_factory=dict)
     first_ended: bool = False
@@ -112,11 +113,14 @@ class KernelFamily:
             except (ValueError, TypeError, RecursionError):
                 self.kill()  # init is not itself any more
                 return
-            if pid == FIRST_PID or pid in self.members:
+            if pid in self.members:
                 self._reports[int(pid)] = ProcessExit(int(code), cpu_s, peak_mib)
-            if pid == FIRST_PID:
-                self.first_ended = True
-                self._end_member(FIRST_PID)
+
+    def first_has_ended(self, report: ProcessExit) -> None:
+        """Take the zygote's report."""
+        self.first_ended = True
+        self._reports[FIRST_PID] = report
+        self._end_member(FIRST_PID)
 
     def add_first(self, on_exit: OnExit) -> None:
         """Hand the kernel that was forked first to its owner."""
@@ -145,10 +149,10 @@ class KernelFamily:
         member.cause = member.cause or cause
         if len(self.members) == 1 or self.init is None:
             self.kill()
-        elif member.pidfd is not None:
-            _kill(member.pidfd)
         else:
-            self._kill_first()
+            pidfd = self.first if pid == FIRST_PID else member.pidfd
+            assert pidfd is not None
+            _kill(pidfd)
 
     def discard(self) -> None:
         """Give up a kernel that nobody has got yet."""
@@ -160,7 +164,7 @@ class KernelFamily:
         if self.init is not None and not self.gone:
             _kill(self.init)
 
-    def close(self, last: ProcessExit) -> None:
+    def close(self) -> None:
         """All have ended: tell those who wait, and let go of the descriptors."""
         if self.gone:
             return
@@ -168,14 +172,12 @@ class KernelFamily:
         loop = asyncio.get_running_loop()
         self.read_reports()
         for pid, member in list(self.members.items()):
-            report = self._reports.get(pid)
-            if len(self.members) == 1 and report is not None:  # init's sum has its children in it
-                report = ProcessExit(report.code, last.cpu_s, last.peak_mib)
-            self._tell(pid, member, report or last)
+            self._tell(pid, member, self._reports.get(pid, ProcessExit(None)))
         loop.remove_reader(self.exits)
         os.close(self.exits)
-        if self.init is not None:
-            os.close(self.init)
+        for pidfd in (self.init, self.first):
+            if pidfd is not None:
+                os.close(pidfd)
 
     def _copy_ended(self, pid: int) -> None:
         """Wait a moment for init's report of how."""
@@ -205,17 +207,6 @@ class KernelFamily:
         if member.cause:
             report = ProcessExit(report.code, report.cpu_s, report.peak_mib, cause=member.cause)
         member.on_exit(report)
-
-    def _kill_first(self) -> None:
-        """Kill the first kernel only: copies of it live on."""
-        assert self.init is not None
-        init = _host_pid(self.init)
-        with contextlib.suppress(OSError):
-            for child in Path(f"/proc/{init}/task/{init}/children").read_text().split():
-                pidfd = os.pidfd_open(int(child))
-                if _inner_pid(pidfd) == FIRST_PID:
-                    _kill(pidfd)
-                os.close(pidfd)
 
 
 def _kill(pidfd: int) -> None:

@@ -151,6 +151,10 @@ class ZygoteSandbox:
         """
         linux.unshare(linux.NEWPID, "a pid namespace for the kernel")
 
+    def enter_pids_of(self, init: int) -> None:
+        """Have the next child be born into the pid namespace of the process behind a pidfd."""
+        linux.join_namespace(init, linux.NEWPID, "a kernel's pid namespace")
+
     def after_fork(self) -> None:
         """In the zygote: children forked from now on share its own pid namespace again."""
         linux.join_namespace(self._pid_namespace, linux.NEWPID, "back to the zygote's pids")

@@ -6,12 +6,13 @@ fork with more than one thread, since a lock that another thread holds would han
 Control socket (inherited, packets). In: the `ZygoteSpec`; then
 {"fork": number} with four descriptors: connection, pipes for stdout, stderr and exits;
 {"furnish": number, "of": number} with the pidfd of a copy of a kernel (see `namespaces.furnish`).
-Out: {"ready": MiB}; {"forked": number} with the pidfd of the kernel's init; {"furnished": number};
-{"refused": why, "number": number}; {"exited": number, ...}. Its end is the end of zygote and
+Out: {"ready": MiB}; {"forked": number} with the pidfds of the kernel and of its init;
+{"furnished": number}; {"refused": why, "number": number}; {"ended": number, ...} when the kernel
+has ended, {"exited": number} when all of its namespace has. Its end is the end of zygote and
 kernels.
 
-Each kernel has a pid namespace of its own, whose first process is a small init: it reaps orphans,
-and with it dies all that the kernel has started. Down the pipe for exits go the kernel's secret
+Each kernel has a pid namespace of its own, whose first process is a small init (see `cradle.py`),
+with which dies all that the kernel has started. Down the pipe for exits go the kernel's secret
 (`seccomp.KEY_BYTES`), then a line of JSON for each process that init reaps: pid in the namespace,
 exit code, CPU time in s, peak memory in MiB. Init waits to be killed even when the kernel has
 ended, since copies of it may live on.
@@ -25,7 +26,6 @@ import contextlib
 import gc
 import importlib
 import itertools
-import json
 import os
 import resource
 import select
@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypedDict
 
 from benchside_kernels import landlock, namespaces, packets, tree
+from benchside_kernels.cradle import Cradle
 
 FURNISH_TIMEOUT_S = 30
 KERNEL_NICENESS = 5  # the control side comes first
@@ -80,6 +81,7 @@ def main(control_fd: int) -> None:
     spec: Any = packet[0]
     confined = namespaces.SandboxSpec.from_dict(spec["sandbox"])
     sandbox = namespaces.enter_zygote(confined, keep=(control_fd,))
+    cradle = Cradle(sandbox, control)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     namespace = _warm(spec)
     from benchside_kernels.shell import build_shell  # noqa: PLC0415 (heavy; inside the sandbox)
@@ -95,7 +97,7 @@ def main(control_fd: int) -> None:
         sys.exit(3)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     packets.send(control, {"ready": peak})
-    Zygote(control, shell, sandbox, preloaded=spec["image"] is not None).serve()
+    Zygote(control, shell, sandbox, cradle, preloaded=spec["image"] is not None).serve()
 
 
 def _warm(spec: ZygoteSpec) -> dict[str, Any]:
@@ -126,76 +128,98 @@ def _threads() -> list[str]:
 class Zygote:
     """Serves requests and reports exits until the control socket ends."""
 
-    def __init__(self, control: socket.socket, shell: Any, sandbox: Any, *, preloaded: bool):
+    def __init__(
+        self, control: socket.socket, shell: Any, sandbox: Any, cradle: Cradle, *, preloaded: bool
+    ) -> None:
         self._control, self._shell, self._sandbox = control, shell, sandbox
-        self._preloaded = preloaded
-        self._kernels: dict[int, tuple[int, int]] = {}  # pid of init → number, slot
+        self._cradle, self._preloaded = cradle, preloaded
+        self._kernels: dict[int, int] = {}  # pid → number
+        self._slots: dict[int, int] = {}  # number → slot
+        self._inits: dict[int, int] = {}  # pidfd → number
         self._wake, wake = os.pipe()
         os.set_blocking(wake, False)
         os.set_blocking(self._wake, False)
         signal.set_wakeup_fd(wake)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._poll = select.epoll()
+        self._poll.register(control, select.EPOLLIN)
+        self._poll.register(self._wake, select.EPOLLIN)
 
     def serve(self) -> None:
         """Fork, reap, report."""
         while True:
-            ends: list[Any] = [self._control, self._wake]
-            ready, _, _ = select.select(ends, [], [])
+            ready = [descriptor for descriptor, _ in self._poll.poll()]
             if self._wake in ready:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wake, 4096)
             self._reap()
-            if self._control not in ready:
+            for init in self._inits.keys() & ready:
+                self._forget(init)
+            if self._control.fileno() not in ready:
                 continue
             packet = packets.receive(self._control)
             if packet is None:
                 return
-            message, fds = packet
-            number = message["fork"] if "fork" in message else message["furnish"]
-            threads = _threads()
-            try:
-                if len(threads) > 1:
-                    raise RuntimeError(f"the zygote has threads: {', '.join(threads)}")
-                if "fork" in message:
-                    self._fork(number, fds)
-                else:
-                    self._furnish(number, message["of"], *fds)
-            except (OSError, RuntimeError, TypeError, ValueError) as error:
-                packets.send(self._control, {"refused": str(error), "number": number})
-            finally:
-                for fd in fds:
-                    os.close(fd)
+            self._obey(*packet)
+
+    def _obey(self, message: packets.Message, fds: list[int]) -> None:
+        number = message["fork"] if "fork" in message else message["furnish"]
+        threads = _threads()
+        try:
+            if len(threads) > 1:
+                raise RuntimeError(f"the zygote has threads: {', '.join(threads)}")
+            if "fork" in message:
+                self._fork(number, fds)
+            else:
+                self._furnish(number, message["of"], *fds)
+        except (OSError, RuntimeError, TypeError, ValueError) as error:
+            packets.send(self._control, {"refused": str(error), "number": number})
+        finally:
+            for fd in fds:
+                os.close(fd)
 
     def _fork(self, number: int, fds: list[int]) -> None:
         connection, stdout, stderr, exits = fds
-        taken = {slot for _, slot in self._kernels.values()}
+        taken = set(self._slots.values())
         slot = next(slot for slot in itertools.count() if slot not in taken)
-        self._sandbox.before_fork()
+        init = self._cradle.make_init(exits)
         pid = -1
         try:
+            self._sandbox.enter_pids_of(init)
             pid = os.fork()
         finally:
             if pid != 0:
                 self._sandbox.after_fork()
+            if pid == -1:
+                signal.pidfd_send_signal(init, signal.SIGKILL)
+                os.close(init)
         if pid == 0:
             self._become_kernel(slot, connection, (stdout, stderr), exits)
-        self._kernels[pid] = number, slot
-        pidfd = os.pidfd_open(pid)
-        packets.send(self._control, {"forked": number}, [pidfd])
-        os.close(pidfd)
+        self._kernels[pid], self._slots[number], self._inits[init] = number, slot, number
+        self._poll.register(init, select.EPOLLIN)
+        kernel = os.pidfd_open(pid)
+        packets.send(self._control, {"forked": number}, [kernel, init])
+        os.close(kernel)
+
+    def _forget(self, init: int) -> None:
+        """All processes of a namespace are gone."""
+        number = self._inits.pop(init)
+        self._poll.unregister(init)
+        os.close(init)
+        del self._slots[number]
+        packets.send(self._control, {"exited": number})
 
     def _furnish(self, number: int, of: int, copy: int) -> None:
         """Give a copy of kernel `of` folders of its own, by a child."""
-        slots = [slot for kernel, slot in self._kernels.values() if kernel == of]
-        if not slots:
-            raise ValueError("the kernel that it is a copy of has ended")
+        if of not in self._slots:
+            raise ValueError("all of the kernels that it belongs to have ended")
         if os.fork():
             return
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.alarm(FURNISH_TIMEOUT_S)
-            self._sandbox.furnish(copy, slots[0])
+            self._sandbox.furnish(copy, self._slots[of])
             packets.send(self._control, {"furnished": number})
         except BaseException as error:
             reason = f"{type(error).__name__}: {error}"
@@ -206,7 +230,7 @@ class Zygote:
     def _become_kernel(
         self, slot: int, connection_fd: int, outputs: tuple[int, int], exits: int
     ) -> NoReturn:
-        """In the child: confine, become init, and serve cells in a child of its own."""
+        """In the child: confine, take what the session needs, and serve cells."""
         connection = socket.socket(fileno=connection_fd)
         try:
             signal.set_wakeup_fd(-1)
@@ -214,12 +238,10 @@ class Zygote:
                 signal.signal(number, signal.SIG_DFL)
             redirect(*outputs)
             self._control.close()
-            os.close(self._wake)
+            self._cradle.close()
+            self._poll.close()
             os.nice(KERNEL_NICENESS)
             self._sandbox.enter_kernel(slot, keep=(connection_fd, exits), key_fd=exits)
-            if kernel := os.fork():
-                connection.close()
-                _be_init(kernel, exits)
             os.close(exits)
             os.setsid()
             from benchside_kernels.frames import receive  # noqa: PLC0415 (imported already)
@@ -264,32 +286,12 @@ class Zygote:
                 return
             if pid in self._kernels:
                 report = {
-                    "exited": self._kernels.pop(pid)[0],
+                    "ended": self._kernels.pop(pid),
                     "code": os.waitstatus_to_exitcode(status),
                     "cpu_s": usage.ru_utime + usage.ru_stime,
                     "peak_mib": usage.ru_maxrss / 1024,
                 }
                 packets.send(self._control, report)
-
-
-def _be_init(kernel: int, exits: int) -> NoReturn:
-    """Reap whatever ends in this namespace and tell of it, until killed."""
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
-    os.set_blocking(exits, False)
-    while True:
-        try:
-            pid, status, usage = os.wait3(0)
-        except ChildProcessError:
-            signal.pause()
-            continue
-        code, cpu_s = os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
-        line = json.dumps([pid, code, cpu_s, usage.ru_maxrss / 1024]).encode() + b"\n"
-        if pid == kernel:
-            select.select([], [exits], [])
-        with contextlib.suppress(BlockingIOError):  # a flood of orphans: nobody needs them all
-            os.write(exits, line)
 
 
 def redirect(stdout: int, stderr: int) -> None:

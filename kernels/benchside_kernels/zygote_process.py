@@ -127,7 +127,7 @@ class ZygoteProcess:
         except BaseException:
             family.discard()
             if family.init is None and not self.gone:  # a late answer finds no family
-                self._families.pop(number).close(ProcessExit(None))
+                self._families.pop(number).close()
             raise
         finally:
             theirs.close()
@@ -166,13 +166,17 @@ class ZygoteProcess:
         elif "refused" in message:
             reason = f"the zygote refused: {message['refused']}"
             self._answer(message["number"], KernelStartError(reason))
+        elif "ended" in message:
+            family = self._families.get(message.pop("ended"))
+            if family is not None:
+                family.first_has_ended(ProcessExit(**message))
         elif "exited" in message:
-            family = self._families.pop(message.pop("exited"), None)
+            family = self._families.pop(message["exited"], None)
             if family is not None:
                 if family in self._stock:
                     self._stock.remove(family)
                     family.discard()
-                family.close(ProcessExit(**message))
+                family.close()
 
     def _answer(self, number: int, error: KernelStartError | None = None) -> None:
         answer = self._answers.get(number)
@@ -183,15 +187,16 @@ class ZygoteProcess:
         else:
             answer.set_exception(error)
 
-    def _hand_over(self, number: int, init: int) -> None:
-        """Note a new process; kill it if nobody waits for it any more."""
+    def _hand_over(self, number: int, kernel: int, init: int) -> None:
+        """Note new processes; kill them if nobody waits for them any more."""
         family = self._families.get(number)
         if family is None:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(init, signal.SIGKILL)
             os.close(init)
+            os.close(kernel)
             return
-        family.init = init
+        family.init, family.first = init, kernel
         self._answer(number)
 
     def _end(self) -> None:
@@ -206,16 +211,16 @@ class ZygoteProcess:
                 waiting.set_exception(error)
                 waiting.exception()  # it may be that nobody waits
         for family in self._families.values():
-            family.close(ProcessExit(None))
+            family.close()
         self._families.clear()
         self.drain()
 
 
 def _is_alive(family: KernelFamily) -> bool:
     """True for a kernel in stock whose init and first process run."""
-    if family.gone or family.init is None:
+    if family.gone or family.init is None or family.first is None:
         return False
-    family.read_reports()
     poll = select.poll()
-    poll.register(family.init, select.POLLIN)
-    return not family.first_ended and not poll.poll(0)
+    for pidfd in (family.init, family.first):
+        poll.register(pidfd, select.POLLIN)
+    return not poll.poll(0)
