@@ -17,6 +17,7 @@ class ProcessUsage:
     """
 
     def __init__(self, pid: int) -> None:
+        self.pid = pid
         self._files: dict[str, int] = {}
         with contextlib.suppress(OSError):
             for name in ("stat", "status"):

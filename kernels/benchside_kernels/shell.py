@@ -41,18 +41,10 @@ FLUSH_S = 0.05
 WARM_CELLS = ("1 + 1", "1 / 0", "w_ = [1, 2]; w_", "del w_")
 
 
-class _NoSession(Session):
-    """Takes the place of a kernel's session until the fork; sends nothing."""
-
-    def send(self, *_: Any, **__: Any) -> dict[str, Any]:
-        """Drop the message."""
-        return {"content": {}}
-
-
 class _FrameSession(Session):
-    """What display hook and publisher send becomes a frame."""
+    """What display hook and publisher send becomes a frame; before the fork, nothing."""
 
-    outlet: Outlet
+    outlet: Outlet | None = None
 
     def send(
         self, stream: Any, msg_or_type: Any, content: Any = None, *_: Any, **__: Any
@@ -61,7 +53,8 @@ class _FrameSession(Session):
         kind = msg_or_type
         if isinstance(msg_or_type, dict):
             kind, content = msg_or_type["header"]["msg_type"], msg_or_type["content"]
-        self.outlet.send(str(kind), json_clean(content))
+        if self.outlet is not None:
+            self.outlet.send(str(kind), json_clean(content))
         return {"content": {}}
 
 
@@ -213,8 +206,14 @@ def build_shell(namespace: dict[str, Any], ipython_folder: str) -> Any:
     )
     shell.kernel = SimpleNamespace(eventloop=None, shell=shell)
     shell._tee = lambda **_: contextlib.nullcontext()  # else all that cells print is kept
+    session = _FrameSession()
     for part in (shell.displayhook, shell.display_pub):
-        part.session, part.pub_socket, part.topic = _NoSession(), None, b""
+        part.session, part.pub_socket, part.topic, part.parent_header = session, None, b"", {}
+    shell.system = shell.system_piped = _system
+    shell.enable_gui = _no_gui
+    inline = sys.modules.get("matplotlib_inline.backend_inline")
+    if inline is not None:  # imported before there was a shell: its hooks are not installed yet
+        inline._enable_matplotlib_integration()
     with open(os.devnull, "w") as sink:  # noqa: PTH123
         sys.stdout = sys.stderr = sink
         try:
@@ -350,19 +349,11 @@ def _transformed(shell: Any, source: str) -> str | None:
 
 def _wire(shell: Any, outlet: Outlet) -> None:
     """Point all ways out of the shell at the outlet."""
-    session = _FrameSession()
-    session.outlet = outlet
-    for part in (shell.displayhook, shell.display_pub):
-        part.session, part.parent_header = session, {}
+    shell.displayhook.session.outlet = outlet
     sys.displayhook = shell.displayhook
     sys.stdout, sys.stderr = OutStream("stdout", outlet), OutStream("stderr", outlet)
-    shell.system = shell.system_piped = _system
-    shell.enable_gui = _no_gui
     builtins.input, getpass.getpass = _no_input, _no_getpass
     builtins.get_ipython = shell.get_ipython  # type: ignore[attr-defined]
-    inline = sys.modules.get("matplotlib_inline.backend_inline")
-    if inline is not None:  # imported before there was a shell: its hooks are not installed yet
-        inline._enable_matplotlib_integration()
 
 
 def _no_gui(gui: str | None = None) -> None:

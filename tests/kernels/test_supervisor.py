@@ -383,7 +383,7 @@ async def main():
         sessions = [await KernelSession(maker=maker).__aenter__() for _ in range(3)]
         copy = await sessions[0].fork()
         await sessions[0].run("import subprocess; subprocess.Popen(['sleep', '600'])")
-        pids = [session._kernel._pid for session in (*sessions, copy)]
+        pids = [session._kernel._usage.pid for session in (*sessions, copy)]
         await sessions[2].keep("left", 6)
         print(*pids, flush=True)
         await sessions[1].run("while True: pass", timeout_s=600)
