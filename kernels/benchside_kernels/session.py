@@ -35,6 +35,7 @@ from benchside_kernels.wire import RunningCell
 INTERRUPT_GRACE_S = 2.0
 SECOND_GRACE_S = 0.5
 LATE_OUTPUT_S = 1.0
+EXIT_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +345,7 @@ def remove_tree(folder: Path) -> None:
 async def _ended(kernel: LiveKernel, cell: RunningCell, timeout_s: float) -> bool:
     ended = await first(cell.done, kernel.exited, timeout_s=timeout_s)
     if cell.exiting:  # exit() and quit() answer first and end the process right after
-        await asyncio.wait([kernel.exited], timeout=INTERRUPT_GRACE_S)
+        await asyncio.wait([kernel.exited], timeout=EXIT_TIMEOUT_S)
     return ended
 
 

@@ -211,14 +211,14 @@ async def test_stock_that_has_died_is_not_handed_out() -> None:
     async with ForkedKernels(stock=2) as maker:
         async with KernelSession(maker=maker) as session:
             zygote = zygote_below(newest_child())
-            await until(lambda: len(below(zygote)) == 6)
-        await until(lambda: len(below(zygote)) == 4)
-        first, second = children(zygote)
-        victims = [first, *children(second)]
+            await until(lambda: len(below(zygote)) == 7)  # cradle, inits, kernels
+        await until(lambda: len(below(zygote)) == 5)
+        cradle, first, _ = children(zygote)
+        _, init_of_second = children(cradle)
+        victims = [first, init_of_second]
         for victim in victims:
             os.kill(victim, signal.SIGKILL)
         await gone(victims)
-        await asyncio.sleep(0.3)  # init's report of its kernel's death
         for _ in range(4):
             async with KernelSession(maker=maker) as session:
                 assert (await session.run("1")).status == "ok"
