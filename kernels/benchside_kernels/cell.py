@@ -29,6 +29,8 @@ class CellResult:
         duration_s: from request to the end of the cell, as seen by the host.
         cpu_s: CPU time of the kernel process during the cell; None where not measured.
         peak_mib: the kernel's peak resident memory so far; None where not measured.
+        output_chars: characters of output that the cell produced, kept or not, also such as were
+            cleared, base64 of images included; None where not counted, as in old transcripts.
         dropped_chars: characters of output that were not kept.
         state_survived: False where the kernel is gone, and with it all variables.
         note: what a reader must know besides the outputs, such as how a timeout ended.
@@ -42,6 +44,7 @@ class CellResult:
     duration_s: float
     cpu_s: float | None = None
     peak_mib: float | None = None
+    output_chars: int | None = None
     dropped_chars: int = 0
     state_survived: bool = True
     note: str = ""

@@ -36,6 +36,7 @@ class OutputCollector:
         self.submission: Any = None
         self.submitted = False
         self.dropped_chars = 0
+        self.produced_chars = 0
         self._reset()
 
     def _reset(self) -> None:
@@ -57,6 +58,7 @@ class OutputCollector:
         output = _as_output(kind, content)
         if output is None:
             return
+        self.produced_chars += _text_size(output) + _image_size(output)
         if self._clear_on_next:
             self._reset()
         self._note_submission(output)
@@ -70,6 +72,7 @@ class OutputCollector:
     def drop(self, chars: object) -> None:
         """Count output that the kernel itself did not send."""
         if isinstance(chars, int) and 0 < chars < 1 << 53:
+            self.produced_chars += chars
             self.dropped_chars += chars
             self._dropped_before_tail += chars
 
@@ -277,6 +280,12 @@ def _text_size(output: Output) -> int:
             return len(output["evalue"]) + sum(len(line) for line in output["traceback"])
     bodies = ((m, b) for m, b in output["data"].items() if not _is_image(m) and m != MIME)
     return sum(len(body) if isinstance(body, str) else len(json.dumps(body)) for _, body in bodies)
+
+
+def _image_size(output: Output) -> int:
+    """Characters of an output's images."""
+    bodies = output.get("data", {}).items()
+    return sum(len(body) for mime, body in bodies if _is_image(mime))
 
 
 def _cut(text: str, budget: int) -> str:

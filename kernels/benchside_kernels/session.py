@@ -40,12 +40,16 @@ EXIT_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class KernelUsage:
-    """What a session used over all its kernel processes; None where not measured."""
+    """What a session used over all its kernel processes; None where not measured.
+
+    `output_chars` counts what its cells have produced, see `CellResult`.
+    """
 
     cpu_s: float | None
     peak_mib: float | None
     starts: int
     leftover_processes: int | None
+    output_chars: int
 
 
 class KernelSession:
@@ -87,6 +91,7 @@ class KernelSession:
         self._submitted = False
         self._attached = False
         self._cells = 0
+        self._output_chars = 0
         self._starts = 0
         self._exits: list[ProcessExit] = []
 
@@ -110,6 +115,7 @@ class KernelSession:
             peak_mib=max((exit_.peak_mib or 0.0 for exit_ in known), default=None),
             starts=self._starts,
             leftover_processes=sum(counted) if counted else None,
+            output_chars=self._output_chars,
         )
 
     async def __aenter__(self) -> Self:
@@ -256,6 +262,7 @@ class KernelSession:
         await self._drain(cell)
         kernel.finish(cell)
         after, survived = kernel.cpu_s(), self.alive
+        self._output_chars += cell.collector.produced_chars
         return CellResult(
             cell_id=cell_id,
             source=source,
@@ -264,6 +271,7 @@ class KernelSession:
             duration_s=time.monotonic() - started,
             cpu_s=None if before is None or after is None else max(after - before, 0.0),
             peak_mib=kernel.peak_mib(),
+            output_chars=cell.collector.produced_chars,
             dropped_chars=cell.collector.dropped_chars,
             state_survived=survived,
             note=note,

@@ -152,6 +152,36 @@ def test_kill_9_then_resume_loses_and_doubles_nothing(
     assert list((out / "turns").iterdir()) == []
 
 
+@pytest.mark.parametrize("verb", ["prepare", "run"])
+def test_a_home_that_cannot_be_written_is_one_message(run: Run, tmp_path: Path, verb: str) -> None:
+    (tmp_path / "file").touch()
+    options = ["--size", 40] if verb == "prepare" else ["--policy", "reference", "--limit", 1]
+    failed = run(verb, "power", *options, code=2, BENCHSIDE_HOME=str(tmp_path / "file" / "home"))
+    assert "Not a directory" in failed.stderr
+    assert "file/home" in failed.stderr
+    assert "next:" in failed.stderr
+
+
+def test_a_home_on_a_full_disk_is_one_message(run: Run, tmp_path: Path) -> None:
+    mount = tmp_path / "small"
+    mount.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=20k", "tmpfs", str(mount)],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small file system")
+    try:
+        failed = run("prepare", "power", "--size", 40, code=2, BENCHSIDE_HOME=str(mount))
+        assert "the disk is full" in failed.stderr
+        assert list(mount.glob(".preparing-*")) == []
+        subprocess.run(["mount", "-o", "remount,ro", str(mount)], check=True)
+        failed = run("prepare", "power", "--size", 40, code=2, BENCHSIDE_HOME=str(mount))
+        assert "Read-only file system" in failed.stderr
+    finally:
+        subprocess.run(["umount", str(mount)], check=True)
+
+
 def test_a_full_disk_keeps_what_was_done(home: Path, suite: Suite, tmp_path: Path) -> None:
     mount = tmp_path / "small"
     mount.mkdir()

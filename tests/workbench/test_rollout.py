@@ -2,6 +2,8 @@
 
 import asyncio
 import dataclasses
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -18,8 +20,9 @@ from benchside.policy import Action, Conversation
 from benchside.protocol import run_cell_action, submit_action, text_action
 from benchside.provenance import provenance
 from benchside.rollout import Assignment, run_episode
+from benchside.store import EpisodeRow, row_of
 from benchside.task import Limits, TaskSpec
-from benchside.transcript import to_notebook
+from benchside.transcript import from_notebook, to_notebook
 from benchside_kernels.stock import StockKernels
 
 MAKER = StockKernels()
@@ -149,6 +152,69 @@ async def test_a_crashing_grader_is_no_reward(suite: Suite, home: Path) -> None:
     assert episode.outcome == "grader_error"
     assert episode.grade is None
     assert episode.failure is not None
+
+
+def test_a_grader_without_end_holds_up_neither_the_batch_nor_the_exit(
+    suite: Suite, home: Path
+) -> None:
+    """Twelve of them: more than the event loop's own threads."""
+    script = f"""
+import asyncio, time
+from pathlib import Path
+from benchside import rollout
+from benchside.episode import Submitted
+from benchside.errors import GraderError
+from benchside.library import load_suite
+
+rollout.GRADING_TIMEOUT_S = 0.5
+suite = load_suite("power", Path({str(home)!r}))
+task = suite.tasks[0]
+real = rollout.grade
+
+def endless(*arguments):
+    while True: time.sleep(0.01)
+
+async def main():
+    rollout.grade = endless
+    hung = [rollout.grade_submission(suite, task, Submitted(value=1)) for _ in range(12)]
+    errors = await asyncio.gather(*hung, return_exceptions=True)
+    assert all(isinstance(error, GraderError) for error in errors), errors
+    rollout.grade = real
+    print((await rollout.grade_submission(suite, task, Submitted(value=-1))).reward)
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "0.0\n"), done.stderr
+
+
+async def test_output_is_accounted(suite: Suite) -> None:
+    actions = [
+        run_cell_action("print('x' * 4_999)"), run_cell_action("print('y' * 9)"), submit_action(1),
+    ]  # fmt: skip
+    episode = await attempt(suite, Played(actions), max_output_chars=1_000)
+    first, second, last = (turn.result for turn in episode.turns)
+    assert first is not None
+    assert second is not None
+    assert last is not None
+    assert (first.output_chars, first.dropped_chars) == (5_000, 4_000)
+    assert (second.output_chars, second.dropped_chars) == (10, 0)
+    assert last.output_chars is not None
+    assert episode.usage.output_chars == 5_010 + last.output_chars
+    row = row_of(episode).model_dump(mode="json")
+    assert row.pop("output_chars") == episode.usage.output_chars
+    assert EpisodeRow.model_validate(row).output_chars is None, "rows of before are read"
+    notebook = to_notebook(episode)
+    header = notebook.metadata["benchside"]["episode"]
+    del header["usage"]["output_chars"]
+    for cell in notebook.cells:
+        record = cell.metadata.get("benchside", {}).get("turn")
+        if record is not None:
+            del record["result"]["output_chars"]
+    old = from_notebook(notebook)
+    assert old.usage.output_chars is None
+    assert [turn.result.output_chars for turn in old.turns if turn.result] == [None] * 3
 
 
 async def test_gold_cannot_be_reached_from_the_kernel(suite: Suite) -> None:

@@ -65,6 +65,7 @@ cells = st.builds(
     duration_s=floats,
     cpu_s=maybe_floats,
     peak_mib=maybe_floats,
+    output_chars=st.none() | st.integers(0),
     dropped_chars=st.integers(0),
     state_survived=st.booleans(),
     note=texts,

@@ -44,6 +44,7 @@ class EpisodeUsage(Frozen):
         duration_s: from the first action on; `start_s` is the kernel's start before it.
         policy_s, kernel_s: time spent in the policy and in cells.
         cpu_s, peak_mib: of the kernel processes.
+        output_chars: characters that cells have printed or shown, kept or not.
     """
 
     duration_s: float
@@ -52,6 +53,7 @@ class EpisodeUsage(Frozen):
     kernel_s: float = 0.0
     cpu_s: float | None = None
     peak_mib: float | None = None
+    output_chars: int | None = None
     kernel_restarts: int = 0
     input_tokens: int | None = None
     output_tokens: int | None = None

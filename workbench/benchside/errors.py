@@ -4,7 +4,7 @@ BenchsideError            the command line prints the message and exits with 2
 ├── InputError            a file, field, option or name given by the user is wrong
 ├── DataMissingError      a suite's data is not where it was looked for
 ├── IntegrityError        bytes on disk do not match their recorded hash
-├── StoreError            a run folder cannot be read or written (locked, full, damaged)
+├── StoreError            the run or home folder cannot be read or written
 ├── GraderError           a grader failed on an answer key or crashed: never a reward
 └── InfrastructureError   kernel or model server failed: retried or left out, never a reward
 
@@ -51,7 +51,7 @@ class IntegrityError(BenchsideError):
 
 
 class StoreError(BenchsideError):
-    """A run folder cannot be read or written."""
+    """The run or home folder cannot be read or written (locked, full, damaged, no rights)."""
 
 
 class GraderError(BenchsideError):

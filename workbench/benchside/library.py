@@ -11,6 +11,7 @@ taken for current. Folders appear whole or not at all.
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import importlib
@@ -18,6 +19,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -25,12 +27,19 @@ from types import ModuleType
 from pydantic import BaseModel
 
 from benchside import __version__
-from benchside.errors import BenchsideError, DataMissingError, InputError, IntegrityError
+from benchside.errors import (
+    BenchsideError,
+    DataMissingError,
+    InputError,
+    IntegrityError,
+    StoreError,
+)
 from benchside.graders import validate_task
 from benchside.manifests import manifest
 from benchside.suite import Builder, BuildOptions, SuiteBuild, SuiteManifest
 from benchside.task import AnswerKey, Frozen, TaskSpec, content_hash
 from benchside_kernels.image import (
+    HOME_VARIABLE,
     KernelImage,
     build_image,
     images_folder,
@@ -140,7 +149,8 @@ def prepare(
         say: told what is going on, a line at a time.
 
     Raises:
-        DataMissingError, IntegrityError, InputError: as the message says; nothing is left behind.
+        DataMissingError, IntegrityError, InputError, StoreError: as the message says; nothing is
+            left behind.
     """
     described = manifest(name)
     seed = described.seed if seed is None else seed
@@ -149,8 +159,7 @@ def prepare(
     recipe = _recipe(described, seed, size)
     build = content_hash({"recipe": recipe, "data": dict(hashes)})[:16]
     say(f"building the tasks of {name}")
-    home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home, prefix=".preparing-") as scratch:
+    with _files_of(home), _scratch(home) as scratch:
         options = BuildOptions(described, data, Path(scratch), seed, size)
         built = _builder(described)(options)
         _check_build(described, built)
@@ -176,12 +185,15 @@ def load_suite(name: str, home: Path, *, build: str | None = None) -> Suite:
     Raises:
         DataMissingError: not prepared, or prepared by another version or from another recipe.
         IntegrityError: the files on disk were changed.
+        StoreError: they cannot be read.
     """
     described = manifest(name)
     command = f"benchside prepare {name}" + (" --data FOLDER" if described.data else "")
     folder = home / "suites" / name
     pointer = folder / "current"
-    if build is None and not pointer.exists():
+    with _files_of(home):
+        prepared = build is not None or pointer.exists()
+    if not prepared:
         raise DataMissingError(
             f"suite {name} is not prepared", where=folder,
             fix=f"{command}\n{described.how_to_get}".strip(),
@@ -213,6 +225,29 @@ def open_suite(name: str, home: Path, say: Callable[[str], None] = lambda _: Non
             raise
         say(f"preparing suite {name} (once)")
         return prepare(name, home, say=say)
+
+
+@contextmanager
+def _files_of(place: Path) -> Iterator[None]:
+    """Work with files that Benchside keeps; a full disk or a lacking right is one clear message."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise StoreError(
+            "the disk is full" if full else f"cannot read or write: {error.strerror or error}",
+            where=error.filename or place,
+            fix=f"{'free some space' if full else 'check the rights there'}, "
+            f"or set {HOME_VARIABLE} to another folder",
+        ) from None
+
+
+@contextmanager
+def _scratch(home: Path) -> Iterator[str]:
+    """A folder beside the finished builds, so that they can be renamed into place."""
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home, prefix=".preparing-") as folder:
+        yield folder
 
 
 def _builder(described: SuiteManifest) -> Builder:
@@ -356,10 +391,11 @@ def _answers_path(home: Path, name: str, build: str) -> Path:
 
 def _check_hash(path: Path, sha256: str, suite: str) -> None:
     fix = f"benchside prepare {suite}"
-    if not path.exists():
-        raise DataMissingError(f"a file of suite {suite} is missing", where=path, fix=fix)
-    if _sha256(path) != sha256:
-        raise IntegrityError("the file was changed after it was prepared", where=path, fix=fix)
+    with _files_of(path):
+        if not path.exists():
+            raise DataMissingError(f"a file of suite {suite} is missing", where=path, fix=fix)
+        if _sha256(path) != sha256:
+            raise IntegrityError("the file was changed after it was prepared", where=path, fix=fix)
 
 
 def _sha256(path: Path) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -274,15 +275,35 @@ async def _grade(
 async def grade_submission(suite: Suite, task: TaskSpec, submitted: Submitted) -> Grade:
     """Load the answer key and grade, off the event loop.
 
+    A grader that does not end is left behind in its thread, which holds up neither other gradings
+    nor the end of the process. (It does hold them up while it keeps Python's global lock.)
+
     Raises:
         GraderError: it took too long or crashed.
     """
+    loop = asyncio.get_running_loop()
+    graded: asyncio.Future[Grade] = loop.create_future()
 
-    def work() -> Grade:
-        return grade(task, suite.answer_key(task.task_id), submitted.value)
+    def settle(verdict: Grade | None, error: Exception | None) -> None:
+        if graded.done():  # too late
+            return
+        if verdict is not None:
+            graded.set_result(verdict)
+        elif error is not None:
+            graded.set_exception(error)
 
+    def work() -> None:
+        verdict, failure = None, None
+        try:
+            verdict = grade(task, suite.answer_key(task.task_id), submitted.value)
+        except Exception as error:  # goes to whoever waits
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, verdict, failure)
+
+    threading.Thread(target=work, name=f"grading {task.task_id}", daemon=True).start()
     try:
-        return await asyncio.wait_for(asyncio.to_thread(work), GRADING_TIMEOUT_S)
+        return await asyncio.wait_for(graded, GRADING_TIMEOUT_S)
     except TimeoutError:
         raise GraderError(
             f"grading took longer than {GRADING_TIMEOUT_S:.0f} s", where=task.task_id,
@@ -317,6 +338,7 @@ def _usage(progress: _Progress, duration_s: float) -> EpisodeUsage:
         kernel_s=progress.kernel_s,
         cpu_s=None if kernel is None else kernel.cpu_s,
         peak_mib=None if kernel is None else kernel.peak_mib,
+        output_chars=None if kernel is None else kernel.output_chars,
         kernel_restarts=progress.restarts,
         input_tokens=_total([usage.input_tokens for usage in spent]),
         output_tokens=_total([usage.output_tokens for usage in spent]),

@@ -17,7 +17,8 @@ def load_run(path: str | Path) -> pd.DataFrame:
 
     Returns:
         The columns of `benchside.store.EpisodeRow`: ids, category, split, group, policy, outcome,
-        reward, passed, end_reason, turns, times in seconds, tokens, memory in MiB. Not measured is
+        reward, passed, end_reason, turns, times in seconds, tokens, memory in MiB, characters
+        of output. Not measured is
         missing, never 0. `transcript` is the notebook's full path.
 
     Raises:
@@ -29,8 +30,8 @@ def load_run(path: str | Path) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=list(EpisodeRow.model_fields))
     numbers = {
         "reward": "float64", "passed": "boolean", "start_s": "float64", "cpu_s": "float64",
-        "peak_mib": "float64", "input_tokens": "Int64", "output_tokens": "Int64",
-        "requests": "Int64",
+        "peak_mib": "float64", "output_chars": "Int64", "input_tokens": "Int64",
+        "output_tokens": "Int64", "requests": "Int64",
     }  # fmt: skip
     frame = frame.astype(numbers)
     frame["transcript"] = [str(folder.path / name) for name in frame["transcript"]]

@@ -81,6 +81,7 @@ class EpisodeRow(Frozen):
     kernel_s: float
     cpu_s: float | None
     peak_mib: float | None
+    output_chars: int | None = None  # rows of before have none
     kernel_restarts: int
     input_tokens: int | None
     output_tokens: int | None

@@ -38,6 +38,7 @@ class CellRecord(Frozen):
     duration_s: float
     cpu_s: float | None
     peak_mib: float | None
+    output_chars: int | None = None  # transcripts of before have none
     dropped_chars: int
     state_survived: bool
     note: str
@@ -188,8 +189,9 @@ def _record(result: CellResult) -> CellRecord:
     submission = None if result.submission is None else (result.submission.value,)
     return CellRecord(
         cell_id=result.cell_id, status=result.status, duration_s=result.duration_s,
-        cpu_s=result.cpu_s, peak_mib=result.peak_mib, dropped_chars=result.dropped_chars,
-        state_survived=result.state_survived, note=result.note, submission=submission,
+        cpu_s=result.cpu_s, peak_mib=result.peak_mib, output_chars=result.output_chars,
+        dropped_chars=result.dropped_chars, state_survived=result.state_survived,
+        note=result.note, submission=submission,
     )  # fmt: skip
 
 
