@@ -8,6 +8,7 @@ waits, so that work always goes on.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,13 +30,16 @@ class Admission:
     Args:
         memory: returns total and available memory in MiB.
         stalled: returns the share of the last 10 s in which some task waited for memory, percent.
+        start_mib: set aside for a kernel that has not used its memory yet.
     """
 
     def __init__(
         self,
         memory: Callable[[], tuple[float, float]] | None = None,
         stalled: Callable[[], float] | None = None,
+        start_mib: float = START_MIB,
     ) -> None:
+        self._start_mib = start_mib
         self._memory, self._stalled = memory or our_memory, stalled or memory_stalls
         self._recent: list[float] = []
         self._turn = asyncio.Lock()
@@ -46,7 +50,7 @@ class Admission:
         reserved = reserved_mib(total)
         now = time.monotonic()
         self._recent = [start for start in self._recent if now - start < SETTLE_S]
-        free = available - reserved - START_MIB * (len(self._recent) + 1)
+        free = available - reserved - self._start_mib * (len(self._recent) + 1)
         if free < 0:
             return f"{available:.0f} MiB of memory are free, {reserved:.0f} are kept back"
         if (stalled := self._stalled()) > MAX_STALLED_PERCENT:
@@ -84,7 +88,9 @@ def our_memory() -> tuple[float, float]:
 
 
 def machine_memory() -> tuple[float, float]:
-    """Total and available memory of the machine in MiB, from /proc/meminfo."""
+    """Total and available memory of the machine in MiB, from /proc/meminfo; else without end."""
+    if not Path("/proc/meminfo").exists():
+        return 0.0, math.inf
     lines = Path("/proc/meminfo").read_text().splitlines()
     sizes = {line.partition(":")[0]: float(line.split()[1]) / 1024 for line in lines}
     return sizes["MemTotal"], sizes["MemAvailable"]

@@ -95,11 +95,15 @@ class KernelMaker(Protocol):
     keeps_files: bool
     isolation: Isolation
 
+    def new_folder(self, request: KernelRequest) -> Path | None:
+        """Return a folder of its own for a session; None where `keeps_files` is False."""
+        ...
+
     async def start(self, request: KernelRequest, folder: Path | None) -> LiveKernel:
         """Start a kernel.
 
         Args:
-            folder: the session's own, empty at its first start; None where `keeps_files` is False.
+            folder: the session's own, from `new_folder`.
 
         Raises:
             KernelStartError: it did not come up, or its set-up failed.

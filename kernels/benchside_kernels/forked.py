@@ -44,6 +44,9 @@ class ForkedKernels:
             await self._link.close()
             self._link = None
 
+    def new_folder(self, request: KernelRequest) -> None:
+        """None: files live in the sandbox."""
+
     async def start(self, request: KernelRequest, folder: Path | None = None) -> ForkedKernel:
         """Get a kernel, from the stock or newly forked; its files live in the sandbox."""
         link = await self._supervisor()

@@ -11,6 +11,9 @@ from benchside_kernels.forked import ForkedKernels
 from benchside_kernels.sandbox import Level, sandbox_problem
 from benchside_kernels.stock import StockKernels
 
+STOCK = 1
+"""Stock kernels that are started ahead: each takes hundreds of MiB."""
+
 
 @asynccontextmanager
 async def open_kernels(
@@ -29,7 +32,8 @@ async def open_kernels(
     if level == "sandbox" and problem is not None:
         raise KernelStartError(f"no sandbox on this machine: {problem}")
     if problem is not None or level not in (None, "sandbox"):
-        yield StockKernels()
+        async with StockKernels(stock=STOCK) as stock:
+            yield stock
         return
     async with ForkedKernels(modules) as maker:
         yield maker

@@ -43,11 +43,13 @@ class Isolation:
         level: the level that is in force.
         landlock_abi: 0 where the kernel has no Landlock.
         gaps: what is not covered, each a phrase for people.
+        kernels: how they are made, a phrase for people.
     """
 
     level: Level
     landlock_abi: int
     gaps: tuple[str, ...]
+    kernels: str = "forked from warm zygotes"
 
     @property
     def hides_files(self) -> bool:

@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -126,8 +125,7 @@ class KernelSession:
         """
         if self._kernel is not None:
             return self
-        if self._maker.keeps_files:
-            self._folder = Path(tempfile.mkdtemp(prefix="bs-"))
+        self._folder = self._maker.new_folder(self._request)
         try:
             await self._start()
         except BaseException:

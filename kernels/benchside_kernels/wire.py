@@ -77,9 +77,11 @@ class KernelWire:
             if probe.idle and probe.replied:
                 return
 
-    def execute(self, source: str, collector: OutputCollector) -> RunningCell:
-        """Send one cell."""
-        msg_id = self._client.execute(source, allow_stdin=False, stop_on_error=False)
+    def execute(
+        self, source: str, collector: OutputCollector, *, silent: bool = False
+    ) -> RunningCell:
+        """Send one cell; a silent one is not counted."""
+        msg_id = self._client.execute(source, silent=silent, allow_stdin=False, stop_on_error=False)
         cell = self._cells[msg_id] = RunningCell(msg_id, collector)
         return cell
 

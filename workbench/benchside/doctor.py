@@ -60,6 +60,7 @@ class Diagnosis:
         return {
             "machine": self.machine,
             "level": self.isolation.level,
+            "kernels": self.isolation.kernels,
             "problem": self.problem,
             "group_problem": self.group_problem,
             "landlock_abi": landlock.abi(),
@@ -121,7 +122,7 @@ def print_diagnosis(found: Diagnosis, console: Console) -> None:
     console.print(f"not covered  {', '.join(found.isolation.gaps)}", soft_wrap=True)
     console.print(f"Landlock     {f'ABI {abi}' if abi else 'none'}")
     console.print(
-        f"kernels      the first after {found.first_start_s:.2f} s, "
+        f"kernels      {found.isolation.kernels}; the first after {found.first_start_s:.2f} s, "
         f"the next after {found.next_start_s * 1000:.0f} ms"
     )
     table = Table(box=None, pad_edge=False)
