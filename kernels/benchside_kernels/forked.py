@@ -55,11 +55,14 @@ class ForkedKernels:
 
     async def _supervisor(self) -> SupervisorLink:
         """The supervisor; another one where it has died."""
+        dead = None
         if self._link is not None and not self._link.open:
-            await self._link.close()
-            self._link = None
+            dead, self._link = self._link, None  # so that one of several starts closes it
         if self._link is None:
             self._link = SupervisorLink.start(
                 self._modules, self._stock, grouped=sandbox.group_problem() is None
             )
-        return self._link
+        link = self._link
+        if dead is not None:
+            await dead.close()
+        return link

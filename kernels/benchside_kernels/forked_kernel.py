@@ -129,9 +129,11 @@ class ForkedKernel:
             socket.send_fds(self._connection, [b"."], fds[3:])
             if not await first(copy.ready, self.exited, timeout_s=START_TIMEOUT_S):
                 raise KernelStartError(f"no copy within {START_TIMEOUT_S:.0f} s")
-            if not copy.ready.done() or copy._pidfd is None:
+            if not copy.ready.done():
                 raise KernelStartError(f"the kernel ended by {self.exited.result()}")
             copy.lost_threads = _texts(copy.ready.result().get("threads"))
+            if copy._pidfd is None:
+                raise KernelStartError("the kernel sent no handle on its copy")
             details = {"of": self._lease, "lease_s": self._lease_s}
             await link.tell(number, "adopt", [copy._pidfd], **details)
         except BaseException:

@@ -18,7 +18,7 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND = 1, 2, 4, 8, 4096
 MS_REC, MS_PRIVATE = 16384, 1 << 18
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS = 1, 4, 28, 38
 
-_PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _AMBIENT_CLEAR_ALL = 24, 47, 4
+_PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _AMBIENT_RAISE, _AMBIENT_CLEAR_ALL = 24, 47, 2, 4
 _SECUREBITS_LOCKED = 0b1110_1111  # no root, no setuid fix-up, no ambient raise; all of it locked
 _CAPABILITY_VERSION_3 = 0x20080522
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442  # the same on every architecture
@@ -100,6 +100,16 @@ def drop_capabilities() -> None:
     prctl(_PR_CAP_AMBIENT, _AMBIENT_CLEAR_ALL, "clear ambient capabilities")
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     _check(_libc.capset(header, bytes(24)), "drop capabilities")
+
+
+def hand_capabilities_on(*capabilities: int) -> None:
+    """Keep these capabilities (below 32) only, and give them to programs executed from now on."""
+    mask = sum(1 << capability for capability in capabilities)
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    _check(_libc.capset(header, struct.pack("=6I", mask, mask, mask, 0, 0, 0)), "capabilities")
+    for capability in capabilities:
+        arguments = (ctypes.c_ulong(value) for value in (_AMBIENT_RAISE, capability, 0, 0))
+        _check(_libc.prctl(_PR_CAP_AMBIENT, *arguments), f"hand capability {capability} on")
 
 
 def _set_read_only(descriptor: int, path: str, flags: int, what: str) -> None:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import socket
 import traceback
 import warnings
 from pathlib import Path
+from typing import Any
 
 from benchside_kernels import namespaces, seccomp, startup
 from benchside_kernels.frames import pack, receive
+from benchside_kernels.tree import WORK
 
 
 def copy_kernel(connection: socket.socket) -> socket.socket | None:
@@ -26,7 +29,7 @@ def copy_kernel(connection: socket.socket) -> socket.socket | None:
             pipes for stdout and stderr. The copy's connection then holds its secret key.
     """
     _, fds, _, _ = socket.recv_fds(connection, 1, 3)
-    threads = _other_threads()
+    threads, drawn, folder = _other_threads(), random.getstate(), _folder()
     copied = socket.socket(fileno=fds[0])
     try:
         with warnings.catch_warnings():
@@ -47,14 +50,18 @@ def copy_kernel(connection: socket.socket) -> socket.socket | None:
         if os.fork():
             os._exit(0)
         connection.close()
-        _become_copy(copied, fds[1], fds[2], threads)
+        _become_copy(copied, fds[1], fds[2], threads, drawn)
+        with contextlib.suppress(OSError):  # it was deleted, or lies outside of what is copied
+            os.chdir(folder)
     except BaseException:
         _tell(copied, "failed", {"reason": traceback.format_exc(limit=-3)})
         os._exit(70)
     return copied
 
 
-def _become_copy(connection: socket.socket, stdout: int, stderr: int, threads: list[str]) -> None:
+def _become_copy(
+    connection: socket.socket, stdout: int, stderr: int, threads: list[str], drawn: Any
+) -> None:
     os.setsid()
     for fd, target in ((stdout, 1), (stderr, 2)):
         os.dup2(fd, target)
@@ -71,8 +78,16 @@ def _become_copy(connection: socket.socket, stdout: int, stderr: int, threads: l
     if settle is None:
         os._exit(0)
     namespaces.settle_copy()
+    random.setstate(drawn)  # Python has seeded it anew in the fork
     if settle["seed"] is not None:
         startup.reseed(settle["seed"])
+
+
+def _folder() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 (pathlib raises the same)
+    except FileNotFoundError:
+        return WORK
 
 
 def _other_threads() -> list[str]:

@@ -44,6 +44,7 @@ SLOTS = 4096
 """Kernels that may be alive at once in one zygote, each with its own uid where we are root."""
 
 _CAP_SETGID, _CAP_SETUID, _CAP_SETPCAP, _CAP_SYS_ADMIN = 6, 7, 8, 21
+_CAP_DAC_OVERRIDE, _CAP_FOWNER = 1, 3
 _OOM_SCORE = 900
 _INODES_PER_MIB = 64
 _ALL_DESCRIPTORS = 1 << 20
@@ -217,6 +218,8 @@ class ZygoteSandbox:
         """
         self._take_slot(slot)
         proc = os.open(f"/proc/{_pid_of(copy)}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        # of the programs that it starts: their /proc then knows them, which cp needs
+        linux.join_namespace(copy, linux.NEWPID, "the copy's pids")
         if not self.rootless:
             os.setgroups([])
             os.setresgid(self._gid, self._gid, self._gid)
@@ -454,13 +457,19 @@ def _copy_trees(folders: Mapping[str, int]) -> None:
     cp = shutil.which("cp", path=os.defpath)
     if cp is None:
         raise FileNotFoundError(errno.ENOENT, "no cp in this system", os.defpath)
+    # over the kernel's own files, which it may have shut to itself
+    linux.hand_capabilities_on(_CAP_DAC_OVERRIDE, _CAP_FOWNER)
+    said = os.memfd_create("said")
+    to_file = [(os.POSIX_SPAWN_DUP2, said, 2)]
     running = []
     for target, folder in folders.items():  # side by side
         os.fchdir(folder)
-        running.append(os.posix_spawn(cp, [cp, "-a", ".", target], {"PATH": os.defpath}))
-    for pid in running:
-        if code := os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
-            raise OSError(errno.EIO, f"cp ended with {code}: files were not copied")
+        argv = [cp, "-a", ".", target]
+        running.append(os.posix_spawn(cp, argv, {"PATH": os.defpath}, file_actions=to_file))
+    codes = [os.waitpid(pid, 0)[1] for pid in running]  # of all, before any is told of
+    if any(codes):
+        reason = os.pread(said, 200, 0).decode(errors="replace").partition("\n")[0]
+        raise OSError(errno.EIO, f"files were not copied: {reason}")
 
 
 def _close_all_but(kept: set[int]) -> None:

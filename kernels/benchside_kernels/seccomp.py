@@ -2,9 +2,11 @@
 
 It shuts what numpy, pandas, plotting, subprocesses and threads never need and escapes are made
 of: tracing, mounts, namespaces, key rings, bpf, io_uring, userfaultfd, modules, clocks, sockets
-other than Unix ones, injected terminal input. Denied calls fail with EPERM, so that a library sees
-an ordinary refusal; calls newer than the table get ENOSYS, as on an older system. It is a second
-wall behind namespaces and Landlock and does *not* look at paths: a filter sees no memory.
+other than Unix ones, System V and POSIX queues, injected terminal input, and limits and priorities
+of other processes, since a kernel and its copies see each other and are one user. Denied calls
+fail with EPERM, so that a library sees an ordinary refusal; calls newer than the table get ENOSYS,
+as on an older system. It is a second wall behind namespaces and Landlock and does *not* look at
+paths: a filter sees no memory.
 Source: docs.kernel.org/userspace-api/seccomp_filter.html; numbers from asm/unistd_64.h and
 asm-generic/unistd.h.
 
@@ -44,10 +46,18 @@ _BY_MACHINE: dict[str, tuple[int, int | None]] = {  # name: (x86_64, aarch64)
     "process_vm_writev": (311, 271), "ptrace": (101, 117), "query_module": (178, None),
     "quotactl": (179, 60), "reboot": (169, 142), "request_key": (249, 218),
     "setdomainname": (171, 162), "sethostname": (170, 161), "setns": (308, 268),
-    "settimeofday": (164, 170),
+    "settimeofday": (164, 170), "mq_open": (240, 180), "msgget": (68, 186), "semget": (64, 190),
     "shmget": (29, 194),  # System V memory escapes the work folder's quota; POSIX memory does not
     "swapoff": (168, 225), "swapon": (167, 224), "syslog": (103, 116), "umount2": (166, 39),
     "unshare": (272, 97), "uselib": (134, None), "userfaultfd": (323, 282), "vhangup": (153, 58),
+}  # fmt: skip
+_ONLY_WITH: dict[str, tuple[tuple[int, int], tuple[tuple[int, int], ...]]] = {
+    # numbers as above; arguments (place, value) by which a process means itself
+    "ioprio_set": ((251, 30), ((0, 1), (1, 0))), "prlimit64": ((302, 261), ((0, 0),)),
+    "sched_setaffinity": ((203, 122), ((0, 0),)), "sched_setattr": ((314, 274), ((0, 0),)),
+    "setpriority": ((141, 140), ((0, 0), (1, 0))),
+    # ... or the ordinary policy, which ZeroMQ sets for each of its threads
+    "sched_setscheduler": ((144, 119), ((1, 0),)),
 }  # fmt: skip
 _FIRST_UNKNOWN = 470  # one past the newest call that was looked at: Linux 6.17
 _CLONE3 = 435
@@ -111,11 +121,14 @@ def build_filter(machine: str) -> bytes:
     denied = denied_calls(machine)
     special: dict[int, _Code] = dict.fromkeys(denied.values(), _fail(errno.EPERM))
     special[denied["unshare"]] = _locked(_NEW_FOLDERS)
+    for numbers, arguments in _ONLY_WITH.values():
+        tests = [(_ARG_0 + 8 * place, value) for place, value in arguments]
+        special[numbers[target.column]] = _where(tests, errno.EPERM)
     special[_CLONE3] = _fail(errno.ENOSYS)  # its flags lie in memory; libc then takes clone
     special[target.clone] = _unless(_ANY_BIT, _ARG_0, (_CLONE_NEW_ANY,), errno.EPERM)
     special[target.ioctl] = _unless(_EQUAL, _ARG_1, (_TIOCSTI, _TIOCLINUX), errno.EPERM)
     for call in (target.socket, target.socketpair):
-        special[call] = _only(_ARG_0, _AF_UNIX, errno.EAFNOSUPPORT)
+        special[call] = _where([(_ARG_0, _AF_UNIX)], errno.EAFNOSUPPORT)
     code = [(_LOAD, 0, 0, _ARCH), (_EQUAL, 1, 0, target.audit_arch), (_RETURN, 0, 0, _KILL)]
     code += [(_LOAD, 0, 0, _NUMBER), *_search(_segments(special))]
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
@@ -213,18 +226,19 @@ def _unless(test: int, argument: int, values: tuple[int, ...], code: int) -> _Co
     return [(_LOAD, 0, 0, argument), *tests, *_allow(), *_fail(code)]
 
 
-def _only(argument: int, value: int, code: int) -> _Code:
-    """Allow only where an argument equals `value`."""
-    return [(_LOAD, 0, 0, argument), (_EQUAL, 0, 1, value), *_allow(), *_fail(code)]
+def _where(tests: list[tuple[int, int]], code: int) -> _Code:
+    """Allow only where each argument equals its value."""
+    found: _Code = []
+    for done, (argument, value) in enumerate(tests):
+        over = 2 * (len(tests) - 1 - done) + 1
+        found += [(_LOAD, 0, 0, argument), (_EQUAL, 0, over, value)]
+    return [*found, *_allow(), *_fail(code)]
 
 
 def _locked(flags: int) -> _Code:
     """Allow where the first argument is `flags` and the second the secret, half by half."""
-    tests = [(_ARG_0, flags), (_ARG_1, _KEY_PLACES[0]), (_ARG_1 + 4, _KEY_PLACES[1])]
-    code: _Code = []
-    for done, (argument, value) in enumerate(tests):
-        code += [(_LOAD, 0, 0, argument), (_EQUAL, 0, 2 * (len(tests) - 1 - done) + 1, value)]
-    return [*code, *_allow(), *_fail(errno.EPERM)]
+    secret = [(_ARG_1, _KEY_PLACES[0]), (_ARG_1 + 4, _KEY_PLACES[1])]
+    return _where([(_ARG_0, flags), *secret], errno.EPERM)
 
 
 def _check(result: int, what: str) -> None:

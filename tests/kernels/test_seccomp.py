@@ -24,7 +24,7 @@ NEEDED = {
     "getcwd": (79, 17), "chdir": (80, 49), "sysinfo": (99, 179), "getuid": (102, 174),
     "sched_yield": (24, 124), "mremap": (25, 216), "futex": (202, 98), "statfs": (137, 43),
     "sched_getaffinity": (204, 123), "getdents64": (217, 61), "exit_group": (231, 94),
-    "openat": (257, 56), "unlinkat": (263, 35), "pipe2": (293, 59), "prlimit64": (302, 261),
+    "openat": (257, 56), "unlinkat": (263, 35), "pipe2": (293, 59),
     "getrandom": (318, 278), "memfd_create": (319, 279), "statx": (332, 291),
     "rseq": (334, 293), "pidfd_open": (434, 434), "close_range": (436, 436),
     "faccessat2": (439, 439), "epoll_pwait2": (441, 441), "landlock_restrict_self": (446, 446),
@@ -38,6 +38,12 @@ DENIED_IN_SPIRIT = {
     "swapon", "swapoff", "acct", "quotactl", "syslog", "sethostname", "setdomainname",
     "open_by_handle_at", "process_madvise", "personality", "settimeofday", "clock_settime",
     "adjtimex", "clock_adjtime", "fanotify_init", "lookup_dcookie", "memfd_secret",
+    "msgget", "semget", "mq_open",
+}  # fmt: skip
+ONLY_WITH = {  # numbers, and the arguments with which they pass; None: any
+    "prlimit64": ((302, 261), (0,)), "sched_setaffinity": ((203, 122), (0,)),
+    "sched_setattr": ((314, 274), (0,)), "sched_setscheduler": ((144, 119), (None, 0)),
+    "setpriority": ((141, 140), (0, 0)), "ioprio_set": ((251, 30), (1, 0)),
 }  # fmt: skip
 CLONE, SOCKET, SOCKETPAIR = (56, 220), (41, 198), (53, 199)
 IOCTL, CLONE3 = (16, 29), (435, 435)
@@ -78,6 +84,8 @@ def test_every_denied_call_is_denied_and_needed_ones_pass(machine: str) -> None:
             expected = errno.ENOSYS
         if number in (SOCKET[column], SOCKETPAIR[column]):
             expected = errno.EAFNOSUPPORT  # family 0
+        if number == ONLY_WITH["ioprio_set"][0][column]:
+            expected = errno.EPERM  # 0 is no kind of target
         assert verdict(program, number, ARCH[machine]) == expected, number
     for name, numbers in NEEDED.items():
         assert verdict(program, numbers[column], ARCH[machine], 1, 2, 3) == ALLOW, name
@@ -102,6 +110,12 @@ def test_calls_that_depend_on_their_arguments(machine: str) -> None:
             assert ask(numbers, family, 1) == errno.EAFNOSUPPORT
     for request in (0x5412, 0x541C, 0xFFFFFFFF_00005412):
         assert ask(IOCTL, 0, request) == errno.EPERM
+    for numbers, own in ONLY_WITH.values():
+        passing = [value or 0 for value in own]
+        assert ask(numbers, *passing) == ask(numbers, *passing, 7, 7) == ALLOW
+        for place, value in enumerate(own):
+            other = [*passing[:place], passing[place] + 2, *passing[place + 1 :]]
+            assert ask(numbers, *other) == (ALLOW if value is None else errno.EPERM)
     assert ask(IOCTL, 0x5412, 0x5401) == ask(IOCTL, 0, 0x5413) == ALLOW
 
 
