@@ -105,6 +105,14 @@ class KernelSession:
         return self._kernel is not None and not self._kernel.exited.done()
 
     @property
+    def lost(self) -> bool:
+        """True where the kernel ended with what owned it: supervisor, zygote or keeper."""
+        if self._kernel is None or not self._kernel.exited.done():
+            return False
+        ended = self._kernel.exited.result()
+        return ended.code is None and not ended.cause
+
+    @property
     def usage(self) -> KernelUsage:
         """What the kernel processes that have ended used; all of them once closed."""
         counted = [exit_.leftover for exit_ in self._exits if exit_.leftover is not None]

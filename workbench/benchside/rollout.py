@@ -194,6 +194,9 @@ async def _take_turns(
             left_s = max(deadline - time.monotonic(), 0.1)
             result = await session.run(action.code, min(limits.cell_timeout_s, left_s))
             progress.kernel_s += result.duration_s
+            if session.lost and result.submission is None:
+                # not the cell's doing: no restart, no score
+                raise KernelStartError("the kernel was lost with the process that owned it")
         turn = await _observe(action, result, session, progress, limits.max_kernel_restarts)
         progress.turns.append(turn)
         on_turn(turn)
