@@ -21,13 +21,16 @@ class ForkedKernels:
     Args:
         modules: imported by zygotes before they fork, where installed, so that cells need not.
         stock: kernels that are kept forked in advance, for each zygote; each is used once.
+        scratch: a folder of the caller's that goes with this process, also by `kill -9`.
     """
 
     keeps_files = False
 
-    def __init__(self, modules: tuple[str, ...] = (), *, stock: int = STOCK) -> None:
+    def __init__(
+        self, modules: tuple[str, ...] = (), *, stock: int = STOCK, scratch: Path | None = None
+    ) -> None:
         self.isolation = sandbox.detect_sandbox()
-        self._modules, self._stock = modules, stock
+        self._modules, self._stock, self._scratch = modules, stock, scratch
         self._link: SupervisorLink | None = None
 
     async def __aenter__(self) -> Self:
@@ -62,6 +65,8 @@ class ForkedKernels:
             self._link = SupervisorLink.start(
                 self._modules, self._stock, grouped=sandbox.group_problem() is None
             )
+            if self._scratch is not None:
+                self._link.bequeath(self._scratch)
         link = self._link
         if dead is not None:
             await dead.close()

@@ -158,7 +158,7 @@ class JupyterKernels:
 
     async def _maker(self, modules: tuple[str, ...]) -> ForkedKernels:
         if modules not in self._makers:
-            maker = ForkedKernels(modules, stock=0)  # ours wait attached
+            maker = ForkedKernels(modules, stock=0, scratch=Path(self.folder))  # ours wait attached
             self._makers[modules] = await self._stack.enter_async_context(maker)
             if len(self._makers) == 1:  # now, so that it runs before the maker's own clean-up
                 atexit.register(self._close)

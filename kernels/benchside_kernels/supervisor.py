@@ -51,7 +51,7 @@ class Client:
     """A process that holds leases, by numbers that it has chosen."""
 
     stream: PacketStream = field(init=False)
-    scratch: str | None = None
+    scratch: list[str] = field(default_factory=list)
     leases: dict[int, Lease] = field(default_factory=dict)
     working: dict[int, asyncio.Task[None]] = field(default_factory=dict)
 
@@ -129,7 +129,7 @@ class Supervisor:
         elif verb == "take":
             self._take(client, message)
         elif verb == "scratch":
-            client.scratch = message["path"]
+            client.scratch.append(message["path"])
         else:
             client.stream.send({"done": number, "kept": sorted(self._kept)})
 
@@ -216,8 +216,8 @@ class Supervisor:
             task.cancel()
         for lease in list(client.leases.values()):
             lease.family.end(lease.pid)
-        if client.scratch is not None:
-            shutil.rmtree(client.scratch, ignore_errors=True)
+        for path in client.scratch:
+            shutil.rmtree(path, ignore_errors=True)
         self._look_whether_needed()
 
     def _look_whether_needed(self) -> None:

@@ -134,8 +134,12 @@ class SupervisorLink:
         """Return a folder that is gone when this process is."""
         if self._scratch is None:
             self._scratch = Path(tempfile.mkdtemp(prefix="bs-"))
-            self._packets.send({"scratch": 0, "path": str(self._scratch)})
+            self.bequeath(self._scratch)
         return self._scratch
+
+    def bequeath(self, folder: Path) -> None:
+        """Have a folder deleted when this process is gone, also by `kill -9`."""
+        self._packets.send({"scratch": 0, "path": str(folder)})
 
     def abandon(self) -> None:
         """Kill a supervisor that does not answer; all its kernels go with it."""

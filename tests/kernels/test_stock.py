@@ -131,14 +131,16 @@ async def test_close_that_is_cancelled_leaves_nothing(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", ["stock", "forked"])
+@pytest.mark.parametrize("kind", ["stock", "forked", "jupyter"])
 def test_kill_9_of_the_runner_leaves_no_file(folder: Path, kind: str) -> None:
-    if kind == "forked" and (problem := sandbox_problem()):
+    if kind != "stock" and (problem := sandbox_problem()):
         pytest.skip(f"no sandbox here: {problem}")
     maker = "StockKernels(stock=1)" if kind == "stock" else "ForkedKernels()"
     attach = "" if kind == "stock" else "await session.attach()"
     script = f"""
     import asyncio
+    from pathlib import Path
+    from benchside_kernels.jupyter_kernels import KernelRecipe, jupyter_kernels
     from benchside_kernels.forked import ForkedKernels
     from benchside_kernels.session import KernelSession
     from benchside_kernels.stock import StockKernels
@@ -151,7 +153,13 @@ def test_kill_9_of_the_runner_leaves_no_file(folder: Path, kind: str) -> None:
                 await maker._refilling
             print("up", flush=True)
             await asyncio.sleep(60)
-    asyncio.run(main())
+    async def serve():
+        recipe = KernelRecipe(Path({str(folder)!r}), "", (), (), 512, 1)
+        await jupyter_kernels().call(jupyter_kernels().take(recipe))
+        print("up", flush=True)
+        await asyncio.sleep(60)
+
+    asyncio.run({"serve" if kind == "jupyter" else "main"}())
     """
     runner = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE,
