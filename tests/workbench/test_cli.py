@@ -1,5 +1,6 @@
 """The command line as a user meets it: real processes, exit codes, no tracebacks."""
 
+import io
 import json
 import os
 import random
@@ -11,9 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import benchside
 from benchside.library import Suite
+from benchside.store import EpisodeRow
+from benchside.tables import result_table
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -150,6 +154,61 @@ def test_kill_9_then_resume_loses_and_doubles_nothing(
     assert len(written) == len(set(written)) == 12, "no finished episode was run again"
     assert set(before.episode_id) <= set(frame.episode_id)
     assert list((out / "turns").iterdir()) == []
+
+
+def test_ctrl_c_says_how_to_go_on(home: Path, suite: Suite, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    started = subprocess.Popen(
+        command("run", "power", "--policy", "reference", "--out", out),
+        env=environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with started:
+        deadline = time.monotonic() + 60
+        while not (out / "episodes.jsonl").exists():
+            assert time.monotonic() < deadline
+            assert started.poll() is None
+            time.sleep(0.02)
+        started.send_signal(signal.SIGINT)
+        _, said = started.communicate(timeout=60)
+    assert started.returncode not in (0, 2)
+    assert "--resume --out" in said
+    assert "Traceback" not in said
+    assert len(benchside.load_run(out)) >= 1
+
+
+def test_a_policy_that_is_named_twice_runs_once(run: Run, tmp_path: Path) -> None:
+    options = ["--policy", "constant"] * 2
+    run("run", "power", *options, "--limit", 1, "--out", tmp_path / "run")
+    assert list(benchside.load_run(tmp_path / "run").policy) == ["constant"]
+
+
+def test_a_run_without_any_score_says_so(run: Run, tmp_path: Path) -> None:
+    """No kernel starts: its sockets' paths would be too long."""
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    failed = run(
+        "run", "power", "--policy", "constant", "--limit", 2, "--isolation", "process",
+        "--out", tmp_path / "run", code=2, TMPDIR=str(long),
+    )  # fmt: skip
+    assert "no episode could be scored" in failed.stderr
+    assert "set TMPDIR to a shorter folder" in failed.stderr
+    assert "--resume" in failed.stderr
+    assert list(long.iterdir()) == []
+    rows = benchside.load_run(tmp_path / "run")
+    assert list(rows.outcome) == ["infrastructure_error"] * 2
+    assert rows.reward.isna().all()
+
+
+def test_names_with_markup_are_shown_as_they_are(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run("run", "power", "--policy", "constant", "--limit", 1, "--out", out)
+    rows = out / "episodes.jsonl"
+    row = json.loads(rows.read_text()) | {"policy": "[bold]p[/bold]", "category": "[red]c"}
+    shown = io.StringIO()
+    console = Console(file=shown, width=120)
+    console.print(result_table([EpisodeRow.model_validate(row)]))
+    assert "[bold]p[/bold]" in shown.getvalue()
+    assert "[red]c" in shown.getvalue()
 
 
 @pytest.mark.parametrize("verb", ["prepare", "run"])
