@@ -228,6 +228,10 @@ async def test_gold_cannot_be_reached_from_the_kernel(suite: Suite) -> None:
         "except ImportError:\n    pass\n"
         "print(seen)"
     )
+    control = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", hunt], capture_output=True, check=True
+    )
+    assert b"power" in control.stdout, "the control: outside of a kernel the hunt finds them"
     episode = await attempt(suite, Played([run_cell_action(hunt), submit_action(None)]))
     if "no Landlock" in episode.provenance.isolation:
         pytest.skip("this kernel has no Landlock: files cannot be hidden here")
