@@ -158,7 +158,9 @@ def test_version_2_moves_our_own_processes_aside() -> None:
     name = "hugetlb" if "hugetlb" in cgroup.places() else "pids"
     outer = place.own / f"test-{os.getpid()}"
     outer.mkdir()
-    (place.own / "cgroup.subtree_control").write_text(f"+{name}")
+    handed_down = place.own / "cgroup.subtree_control"
+    before = handed_down.read_text().split()
+    handed_down.write_text(f"+{name}")
     script = f"""
     import subprocess
     from benchside_kernels import cgroup
@@ -193,3 +195,5 @@ def test_version_2_moves_our_own_processes_aside() -> None:
         stranger.wait()
         for folder in (outer / cgroup.HOST, outer):
             folder.rmdir()
+        if name not in before:
+            handed_down.write_text(f"-{name}")
