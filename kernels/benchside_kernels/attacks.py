@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from benchside_kernels import loopback
 from benchside_kernels.cell import CellResult
+from benchside_kernels.hosts import Host
 from benchside_kernels.output import MALFORMED
 from benchside_kernels.submission import MIME
 
@@ -96,12 +98,17 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One attack: the cell, and whether its result shows that it was contained."""
+    """One attack: the cell, and whether its result shows that it was contained.
+
+    Args:
+        hosts: what the kernel may reach; kernels that no proxy can be had for are left out.
+    """
 
     area: str
     name: str
     source: str
     contained: Callable[[CellResult], bool]
+    hosts: tuple[Host, ...] = ()
 
 
 def said_contained(result: CellResult) -> bool:
@@ -136,8 +143,8 @@ def _text(result: CellResult) -> str:
 def attacks(targets: Targets) -> list[Attack]:
     """Return all attacks, aimed at `targets`."""
     return [
-        *_on_files(targets), *_on_processes(targets), *_on_network(targets), *_on_system(),
-        *_on_resources(targets), *_on_host(),
+        *_on_files(targets), *_on_processes(targets), *_on_network(targets), *_past_proxy(targets),
+        *_on_system(), *_on_resources(targets), *_on_host(),
     ]  # fmt: skip
 
 
@@ -239,6 +246,62 @@ verdict(dns=attempt(socket.getaddrinfo, "example.org", 80),
 def connect(name): socket.socket(socket.AF_UNIX).connect(name)
 verdict(connect=[attempt(connect, name) for name in {sockets!r}])
 """, said_contained),
+    )  # fmt: skip
+
+
+def _past_proxy(targets: Targets) -> Sequence[Attack]:
+    """By a kernel that may reach a host, for others; nothing answers at the listed one."""
+    port, hosts = targets.tcp_port, (Host("listed:80", "unix:/nonexistent"),)
+    own = (loopback.ADDRESS, loopback.PORT)
+    return (
+        Attack("network with hosts", "other ports and protocols", f"""
+def make(*kind): socket.socket(*kind)
+def fast(): socket.socket().sendto(b"x", 0x20000000, ("127.0.0.1", {port}))
+def bind(): socket.socket().bind(("127.0.0.1", 0))
+IP = socket.AF_INET
+verdict(tcp=[attempt(socket.create_connection, (address, {port}), 1)
+             for address in ("127.0.0.1", "127.0.0.2", "::1", "192.0.2.1", "169.254.169.254")],
+        ports=[attempt(socket.create_connection, ("127.0.0.1", one), 1) for one in (22, 80, 3129)],
+        dns=attempt(socket.getaddrinfo, "example.org", 80), fast=attempt(fast), bind=attempt(bind),
+        udp=attempt(make, IP, socket.SOCK_DGRAM), raw=attempt(make, IP, socket.SOCK_RAW, 6),
+        others=[attempt(make, IP, kind, number) for kind in (socket.SOCK_STREAM, 4, 5, 6)
+                for number in (132, 256, 262)],
+        tcp6=attempt(make, socket.AF_INET6), netlink=attempt(make, socket.AF_NETLINK, 3),
+        packet=attempt(make, socket.AF_PACKET, 3), vsock=attempt(make, 40),
+        pair=attempt(socket.socketpair, IP), firewall=attempt(lambda:
+        socket.socket().setsockopt(0, 64, b"x" * 40)))
+""", said_contained, hosts),
+        Attack("network with hosts", "unlisted hosts by the proxy", f"""
+def ask(request):
+    with socket.create_connection({own}, 5) as proxy:
+        proxy.sendall(request.encode("latin-1") + b"\\r\\nHost: listed\\r\\n\\r\\n")
+        answer = proxy.recv(4096)
+    return answer[9:12].decode() if answer[9:12] in (b"400", b"403", b"405") else "done"
+place = "127.0.0.1:{port}"
+verdict(asked=[ask(f"{{line}} HTTP/1.1") for line in (
+    f"CONNECT {{place}}", "CONNECT listed:22", "CONNECT listed", f"CONNECT listed:80@{{place}}",
+    f"GET http://{{place}}/", f"GET http://listed:80@{{place}}/", f"GET http://listed@{{place}}/",
+    f"GET http://listed:80.{{place}}/", f"GET http://{{place}}#@listed:80/",
+    f"GET http://listed:80\\\\@{{place}}/", f"GET https://{{place}}/", f"GET ftp://listed:80/",
+    f"GET //{{place}}/", "GET /", "GET *", "GET http://listed.:80/", "GET http://listed:081/",
+    f"GET http://[::1]:{port}/", f"GET http://2130706433:{port}/", f"GET file:///etc/passwd",
+    f"GET http://listed%00:80/", f"GET http://listed:80:{port}/", f"TRACE http://listed:80/",
+    f"GET http://l\\xefsted:80/", f"GET http://listed:80\\t{{place}}/", "PRI *", "GET")])
+""", said_contained, hosts),
+        Attack("network with hosts", "the proxy flooded", f"""
+kept = []
+head = b"POST http://listed/ HTTP/1.1\\r\\nHost: a\\r\\n"
+for n in range(120):
+    one = socket.socket()
+    one.settimeout(0.02)
+    try:
+        one.connect({own})
+        one.sendall([b"", b"GET", b"\\0" * 70_000, b"A: b\\r\\n" * 9_000,
+                     head + b"Content-Length: 9\\r\\n\\r\\n",
+                     head + b"Transfer-Encoding: chunked\\r\\n\\r\\nffffffffffff\\r\\n"][n % 6])
+    except OSError: pass
+    kept.append(one)
+""", is_typed, hosts),
     )  # fmt: skip
 
 

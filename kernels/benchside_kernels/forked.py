@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -9,6 +10,7 @@ from typing import Self
 from benchside_kernels import sandbox
 from benchside_kernels.forked_kernel import ForkedKernel, up
 from benchside_kernels.kernel_family import KernelEnds
+from benchside_kernels.proxy import Proxy
 from benchside_kernels.request import KernelRequest
 from benchside_kernels.supervisor_link import SupervisorLink
 
@@ -54,7 +56,9 @@ class ForkedKernels:
         """Get a kernel, from the stock or newly forked; its files live in the sandbox."""
         link = await self._supervisor()
         number, (_, fds) = await link.ask("start", request=request.as_message())
-        return await up(ForkedKernel(link, number, KernelEnds.of(fds), request.lease_s))
+        proxy = Proxy(request.hosts, socket.socket(fileno=fds[3])) if request.hosts else None
+        ends = KernelEnds.of(fds[:3])
+        return await up(ForkedKernel(link, number, ends, request.lease_s, proxy=proxy))
 
     async def _supervisor(self) -> SupervisorLink:
         """The supervisor; another one where it has died."""

@@ -27,6 +27,7 @@ from benchside_kernels.kernel_family import KernelEnds
 from benchside_kernels.output import OutputCollector
 from benchside_kernels.process import ProcessExit
 from benchside_kernels.process_usage import ProcessUsage
+from benchside_kernels.proxy import Proxy
 from benchside_kernels.supervisor_link import SupervisorLink
 from benchside_kernels.wire import RunningCell
 
@@ -49,6 +50,7 @@ class ForkedKernel:
         pidfd: int | None = None,
         *,
         fresh: bool = True,
+        proxy: Proxy | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.exited: asyncio.Future[ProcessExit] = link.exited(number)
@@ -59,7 +61,7 @@ class ForkedKernel:
         self._cell: RunningCell | None = None
         self._numbers = itertools.count(1)
         self._number = 0
-        self._fresh = fresh
+        self._fresh, self._proxy = fresh, proxy
         self._buffer = bytearray()
         self._unsent = bytearray()
         self._pidfd: int | None = None
@@ -121,7 +123,9 @@ class ForkedKernel:
         """Return a copy of the kernel; see `live_copy.py` for what it is without."""
         link = self._link
         number, (_, fds) = await link.ask("copy", of=self._lease)
-        copy = ForkedKernel(link, number, KernelEnds.of(fds[:3]), self._lease_s, fresh=False)
+        proxy = None if self._proxy is None else self._proxy.share()
+        ends = KernelEnds.of(fds[:3])
+        copy = ForkedKernel(link, number, ends, self._lease_s, fresh=False, proxy=proxy)
         try:
             self._send(pack({"fork": True}))
             if self._unsent:
@@ -148,7 +152,7 @@ class ForkedKernel:
         return await up(copy)
 
     async def keep(self, name: str, keep_s: float) -> None:
-        """Leave the kernel, frozen, to its supervisor; release it then.
+        """Leave the kernel, frozen, to its supervisor; release it then: its network ends with that.
 
         Raises:
             KernelStartError: it has ended, or another kernel of this name is kept.
@@ -168,7 +172,7 @@ class ForkedKernel:
             return await self.exited
 
     async def release(self) -> None:
-        """Close socket, pipes and pidfd."""
+        """Close socket, pipes, pidfd and the way out."""
         loop = asyncio.get_running_loop()
         if self._end is not None:
             self._end.cancel()
@@ -186,6 +190,8 @@ class ForkedKernel:
             self.ready.cancel()
         if self._own_folder is not None:
             shutil.rmtree(self._own_folder, ignore_errors=True)
+        if self._proxy is not None:
+            await self._proxy.release()
 
     def cpu_s(self) -> float | None:
         """CPU time used so far, with reaped children; None where /proc does not tell."""

@@ -71,13 +71,17 @@ class KernelEnds:
 
 @dataclass(slots=True, eq=False)
 class KernelFamily:
-    """An init and the kernels below it."""
+    """An init and the kernels below it.
+
+    `listeners` holds the socket for the proxy of a kernel with hosts until its owner has it.
+    """
 
     number: int
     ends: KernelEnds
     exits: int
     init: int | None = None
     first: int | None = None
+    listeners: list[int] = field(default_factory=list)
     key: bytes = b""
     members: dict[int, Member] = field(default_factory=dict)
     first_ended: bool = False
@@ -154,9 +158,14 @@ class KernelFamily:
             assert pidfd is not None
             _kill(pidfd)
 
+    def hand_out(self) -> None:
+        """The owner has got the ends: close them here."""
+        self.ends.close()
+        self._close_listeners()
+
     def discard(self) -> None:
         """Give up a kernel that nobody has got yet."""
-        self.ends.close()
+        self.hand_out()
         self.kill()
 
     def kill(self) -> None:
@@ -175,9 +184,15 @@ class KernelFamily:
             self._tell(pid, member, self._reports.get(pid, ProcessExit(None)))
         loop.remove_reader(self.exits)
         os.close(self.exits)
+        self._close_listeners()
         for pidfd in (self.init, self.first):
             if pidfd is not None:
                 os.close(pidfd)
+
+    def _close_listeners(self) -> None:
+        for fd in self.listeners:
+            os.close(fd)
+        self.listeners = []
 
     def _copy_ended(self, pid: int) -> None:
         """Wait a moment for init's report of how."""

@@ -24,6 +24,8 @@ _FS_BY_ABI = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # number of access bits that e
 _TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
 _NET_TCP = 0b11  # bind, connect
 _SCOPES = 0b11  # abstract Unix sockets, signals
+_CONNECT_TCP = 0b10
+_RULE_PATH, _RULE_PORT = 1, 2
 _FILE_BITS = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 
 LIST, READ, WRITE = "list", "read", "write"
@@ -44,6 +46,10 @@ class _PathBeneathAttr(ctypes.Structure):
     _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
 
 
+class _NetPortAttr(ctypes.Structure):
+    _fields_ = (("allowed_access", ctypes.c_uint64), ("port", ctypes.c_uint64))
+
+
 def abi() -> int:
     """Return the kernel's Landlock ABI, 0 where there is none."""
     if sys.platform != "linux":
@@ -52,20 +58,23 @@ def abi() -> int:
     return max(int(libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), 1)), 0)
 
 
-def restrict_self(rules: Iterable[tuple[str, str]]) -> None:
+def restrict_self(rules: Iterable[tuple[str, str]], ports: Iterable[int] = ()) -> None:
     """Confine this process to `rules`, pairs of path and right. Paths that are absent are skipped.
+
+    Args:
+        ports: TCP ports that it may connect to, as far as other domains of it do; see `abi`.
 
     Raises:
         OSError: the kernel refused; the process is then not confined.
     """
-    ruleset = make_ruleset(rules)
+    ruleset = make_ruleset(rules, ports)
     try:
         restrict_self_to(ruleset)
     finally:
         os.close(ruleset)
 
 
-def make_ruleset(rules: Iterable[tuple[str, str]]) -> int:
+def make_ruleset(rules: Iterable[tuple[str, str]], ports: Iterable[int] = ()) -> int:
     """Return a descriptor of a set of rules, for many processes to confine themselves by.
 
     A rule holds for the file or folder that its path names *now*. What is mounted there later is
@@ -89,6 +98,9 @@ def make_ruleset(rules: Iterable[tuple[str, str]]) -> int:
     try:
         for path, right in rules:
             _add_rule(libc, ruleset, path, rights[right])
+        for port in ports if attr.handled_access_net else ():
+            rule = ctypes.byref(_NetPortAttr(_CONNECT_TCP, port))
+            _check(libc.syscall(_ADD_RULE, ruleset, _RULE_PORT, rule, 0), f"rule for port {port}")
     except BaseException:
         os.close(ruleset)
         raise
@@ -116,7 +128,10 @@ def _add_rule(libc: ctypes.CDLL, ruleset: int, path: str, access: int) -> None:
             access &= _FILE_BITS
         if access:
             rule = _PathBeneathAttr(access, fd)
-            _check(libc.syscall(_ADD_RULE, ruleset, 1, ctypes.byref(rule), 0), f"rule for {path}")
+            _check(
+                libc.syscall(_ADD_RULE, ruleset, _RULE_PATH, ctypes.byref(rule), 0),
+                f"rule for {path}",
+            )
     finally:
         os.close(fd)
 

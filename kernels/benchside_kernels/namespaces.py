@@ -3,9 +3,10 @@
 `enter_zygote`, once: new user (if not root), mount, pid, net, ipc and uts namespaces, and the small
 read-only file tree of `tree.py`. `enter_kernel`, in each forked child: own pid, mount and ipc
 namespace, a work folder in memory with a quota, own /proc, own uid (root) or user namespace (not
-root), resource limits, no capabilities, Landlock, seccomp. `furnish`, for each copy of a live
-kernel: a mount namespace with a work folder of its own; it stays in the pid and ipc namespaces of
-the kernel that it was copied from.
+root), resource limits, no capabilities, Landlock, seccomp. A kernel that may reach hosts also has a
+net namespace of its own, with the way to its proxy in it (see `loopback.py`). `furnish`, for each
+copy of a live kernel: a mount namespace with a work folder of its own; it stays in the pid, net and
+ipc namespaces of the kernel that it was copied from.
 
     host process ── outer (waits, dies with the host) ── zygote (pid 1 of its namespace)
                                                            ├── kernel (pid 1 of its own)
@@ -36,7 +37,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from benchside_kernels import landlock, linux, seccomp, tree
+from benchside_kernels import landlock, linux, loopback, seccomp, tree
 from benchside_kernels.linux import SandboxError
 from benchside_kernels.tree import SHM, TMP, WORK
 
@@ -125,24 +126,29 @@ class ZygoteSandbox:
 
     In the zygote: `before_fork()`, fork, `after_fork()` in the parent only, also where the fork
     failed. In the child, still single-threaded: `enter_kernel(slot)`; `descriptors` must be open
-    until then.
+    until then. A kernel with hosts is forked after
+    `enter_network()`, too.
     """
 
     def __init__(self, spec: SandboxSpec, rootless: bool, links: Mapping[str, str]) -> None:
         self.spec, self.rootless = spec, rootless
         self._links = dict(links)
         self._filter = seccomp.build_filter(platform.machine())
+        self._tcp_filter = seccomp.build_filter(platform.machine(), tcp=True)
         self._pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        self._net_namespace = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self._has_network = False  # the child that is being forked
         own = [("/kernel", landlock.WRITE), ("/.live", landlock.READ), ("/etc", landlock.READ)]
         own += [(device, landlock.WRITE) for device in tree.DEVICES]
         self._ruleset = landlock.make_ruleset([*spec.rules, *own])
+        self._tcp_ruleset = landlock.make_ruleset([*spec.rules, *own], [loopback.PORT])
         # before ABI 6 Landlock does not stop abstract sockets: each kernel gets its own network
         self._own_network = landlock.abi() < 6
 
     @property
     def descriptors(self) -> tuple[int, ...]:
         """Descriptors that `enter_kernel` needs and closes."""
-        return (self._pid_namespace, self._ruleset)
+        return (self._pid_namespace, self._ruleset, self._net_namespace, self._tcp_ruleset)
 
     def before_fork(self) -> None:
         """Give the next child a pid namespace of its own; it will be pid 1 in it.
@@ -156,9 +162,18 @@ class ZygoteSandbox:
         """Have the next child be born into the pid namespace of the process behind a pidfd."""
         linux.join_namespace(init, linux.NEWPID, "a kernel's pid namespace")
 
+    def enter_network(self) -> socket.socket:
+        """Give the next child a network of its own, too; return the socket for its proxy."""
+        linux.unshare(linux.NEWNET, "a network for the kernel")
+        self._has_network = True
+        return loopback.listen()
+
     def after_fork(self) -> None:
-        """In the zygote: children forked from now on share its own pid namespace again."""
+        """In the zygote: children forked from now on share its own namespaces again."""
         linux.join_namespace(self._pid_namespace, linux.NEWPID, "back to the zygote's pids")
+        if self._has_network:
+            linux.join_namespace(self._net_namespace, linux.NEWNET, "back to the zygote's network")
+            self._has_network = False
 
     def enter_kernel(
         self, slot: int, keep: Sequence[int] | None = None, key_fd: int | None = None
@@ -200,9 +215,11 @@ class ZygoteSandbox:
         yield "user", self._become_user
         yield "capabilities", linux.drop_capabilities
         yield "settings", self._settle
-        yield "Landlock", lambda: landlock.restrict_self_to(self._ruleset)
+        rules = self._tcp_ruleset if self._has_network else self._ruleset
+        yield "Landlock", lambda: landlock.restrict_self_to(rules)
         yield "descriptors", lambda: self._close_descriptors(keep)
-        yield "seccomp", lambda: seccomp.install(self._filter, key_fd)
+        program = self._tcp_filter if self._has_network else self._filter
+        yield "seccomp", lambda: seccomp.install(program, key_fd)
 
     def furnish(self, copy: int, slot: int) -> None:
         """In a child of the zygote: give the copy of a kernel in `slot` folders of its own.
@@ -243,7 +260,8 @@ class ZygoteSandbox:
             self._write_own("oom_score_adj", str(_OOM_SCORE))
 
     def _own_namespaces(self) -> None:
-        flags = linux.NEWNS | linux.NEWIPC | (linux.NEWNET if self._own_network else 0)
+        own_network = self._own_network and not self._has_network
+        flags = linux.NEWNS | linux.NEWIPC | (linux.NEWNET if own_network else 0)
         linux.unshare(flags, "mount and ipc namespaces")
 
     def _mount_folders(self, owned: bool = False) -> None:
@@ -333,7 +351,8 @@ def settle_copy() -> None:
     os.chdir(WORK)
     linux.give_up_bounding_set()
     linux.drop_capabilities()
-    landlock.restrict_self([("/", landlock.WRITE)])  # allows no less: a domain is what it is for
+    # allows no less: a domain is what it is for
+    landlock.restrict_self([("/", landlock.WRITE)], [loopback.PORT])
 
 
 def probe() -> str | None:

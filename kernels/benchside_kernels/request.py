@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchside_kernels.hosts import Host
 from benchside_kernels.image import KernelImage, load_image
 
 
@@ -15,7 +16,8 @@ class KernelRequest:
     """What kernel is wanted; see `KernelSession` for the fields.
 
     `more_images` are not loaded, but `setup(...)` in a cell may. After `lease_s` the kernel is
-    killed, whatever becomes of its owner; None: it lives as long as the owner does.
+    killed, whatever becomes of its owner; None: it lives as long as the owner does. Without `hosts`
+    it has no network.
     """
 
     image: KernelImage | None
@@ -27,6 +29,7 @@ class KernelRequest:
     setup_source: str
     more_images: tuple[KernelImage, ...] = ()
     lease_s: float | None = None
+    hosts: tuple[Host, ...] = ()
 
     @property
     def images(self) -> tuple[KernelImage, ...]:
@@ -59,6 +62,7 @@ class KernelRequest:
         parts = {
             "image": image, "more_images": tuple(images), "files": tuple(message["files"]),
             "hidden": tuple(Path(path) for path in message["hidden"]),
+            "hosts": tuple(Host(**host) for host in message["hosts"]),
         }  # fmt: skip
         return cls(**{**message, **parts})
 

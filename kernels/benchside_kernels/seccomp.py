@@ -6,7 +6,8 @@ other than Unix ones, System V and POSIX queues, injected terminal input, and li
 of other processes, since a kernel and its copies see each other and are one user. Denied calls
 fail with EPERM, so that a library sees an ordinary refusal; calls newer than the table get ENOSYS,
 as on an older system. It is a second wall behind namespaces and Landlock and does *not* look at
-paths: a filter sees no memory.
+paths: a filter sees no memory. Kernels with hosts may also have sockets for TCP over IPv4, and for
+nothing else: Landlock, which allows them one port, looks at TCP only.
 Source: docs.kernel.org/userspace-api/seccomp_filter.html; numbers from asm/unistd_64.h and
 asm-generic/unistd.h.
 
@@ -65,11 +66,20 @@ _X32 = 0x4000_0000
 
 _CLONE_NEW_ANY = 0x7E02_0000  # every CLONE_NEW* flag that clone() takes
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
-_AF_UNIX = 1
+_AF_UNIX, _AF_INET = 1, 2
+_SOCK_STREAM, _SOCK_TYPES = 1, 0xF
+_TCP = (0, 6)  # 0: the default of a stream
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # BPF opcodes
+_MASK = 0x54
 _KILL, _ERRNO, _ALLOW = 0x8000_0000, 0x0005_0000, 0x7FFF_0000
-_NUMBER, _ARCH, _ARG_0, _ARG_1 = 0, 4, 16, 24  # offsets in struct seccomp_data, little-endian
+_NUMBER, _ARCH, _ARG_0, _ARG_1, _ARG_2 = (
+    0,
+    4,
+    16,
+    24,
+    32,
+)  # offsets in struct seccomp_data, little-endian
 _NEW_FOLDERS = 0x1002_0000  # CLONE_NEWUSER | CLONE_NEWNS
 _KEY_PLACES = (0x5EC0_0001, 0x5EC0_0002)  # where `install` puts the two halves of the secret
 KEY_BYTES = 8
@@ -108,8 +118,8 @@ def denied_calls(machine: str) -> dict[str, int]:
     )
 
 
-def build_filter(machine: str) -> bytes:
-    """Return the BPF program for `machine`.
+def build_filter(machine: str, *, tcp: bool = False) -> bytes:
+    """Return the BPF program for `machine`; with `tcp`, sockets may be TCP over IPv4.
 
     The calls stand in a search tree, not in a list: installing is several times faster, because
     the kernel runs the program once for each call number to learn which are always allowed.
@@ -129,6 +139,8 @@ def build_filter(machine: str) -> bytes:
     special[target.ioctl] = _unless(_EQUAL, _ARG_1, (_TIOCSTI, _TIOCLINUX), errno.EPERM)
     for call in (target.socket, target.socketpair):
         special[call] = _where([(_ARG_0, _AF_UNIX)], errno.EAFNOSUPPORT)
+    if tcp:
+        special[target.socket] = _unix_or_tcp()
     code = [(_LOAD, 0, 0, _ARCH), (_EQUAL, 1, 0, target.audit_arch), (_RETURN, 0, 0, _KILL)]
     code += [(_LOAD, 0, 0, _NUMBER), *_search(_segments(special))]
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
@@ -233,6 +245,16 @@ def _where(tests: list[tuple[int, int]], code: int) -> _Code:
         over = 2 * (len(tests) - 1 - done) + 1
         found += [(_LOAD, 0, 0, argument), (_EQUAL, 0, over, value)]
     return [*found, *_allow(), *_fail(code)]
+
+
+def _unix_or_tcp() -> _Code:
+    """Allow a Unix socket of any type, or one for TCP over IPv4."""
+    return [
+        (_LOAD, 0, 0, _ARG_0), (_EQUAL, 7, 0, _AF_UNIX), (_EQUAL, 0, 7, _AF_INET),
+        (_LOAD, 0, 0, _ARG_1), (_MASK, 0, 0, _SOCK_TYPES), (_EQUAL, 0, 4, _SOCK_STREAM),
+        (_LOAD, 0, 0, _ARG_2), (_EQUAL, 1, 0, _TCP[0]), (_EQUAL, 0, 1, _TCP[1]),
+        *_allow(), *_fail(errno.EAFNOSUPPORT),
+    ]  # fmt: skip
 
 
 def _locked(flags: int) -> _Code:

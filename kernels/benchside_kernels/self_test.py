@@ -21,6 +21,7 @@ from benchside_kernels.attacks import PRELUDE, Attack, Targets, attacks
 from benchside_kernels.backend import KernelMaker
 from benchside_kernels.cell import CellResult
 from benchside_kernels.errors import KernelStartError
+from benchside_kernels.hosts import Host
 from benchside_kernels.image import KernelImage
 from benchside_kernels.session import KernelSession
 
@@ -77,7 +78,10 @@ async def self_test(
             prepared = await sibling.run(_SIBLING.format(mark=mark))
             if prepared.status != "ok":
                 raise KernelStartError(f"the self-test's sibling failed: {_evidence(prepared)}")
-            outcomes = [await tester.attack(attack) for attack in attacks(tester.targets(stage))]
+            aimed = attacks(tester.targets(stage))
+            if maker.isolation.level != "sandbox":
+                aimed = [attack for attack in aimed if not attack.hosts]
+            outcomes = [await tester.attack(attack) for attack in aimed]
             outcomes.append(await _after("sibling unaffected", sibling, _SIBLING_CHECK, mark * 4))
         with contextlib.suppress(KernelStartError):
             async with tester.session() as fresh:
@@ -131,9 +135,9 @@ class _Tester:
     ) -> None:
         self._maker, self._image, self._hidden = maker, image, tuple(hidden)
 
-    def session(self) -> KernelSession:
+    def session(self, hosts: Sequence[Host] = ()) -> KernelSession:
         return KernelSession(
-            self._image, hidden=self._hidden, maker=self._maker, memory_mib=MEMORY_MIB
+            self._image, hidden=self._hidden, hosts=hosts, maker=self._maker, memory_mib=MEMORY_MIB
         )
 
     def targets(self, stage: _Stage) -> Targets:
@@ -152,7 +156,7 @@ class _Tester:
 
     async def attack(self, attack: Attack) -> AttackOutcome:
         started = time.monotonic()
-        session = self.session()
+        session = self.session(attack.hosts)
         try:
             async with session:
                 await session.run(PRELUDE)

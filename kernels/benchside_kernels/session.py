@@ -23,6 +23,7 @@ from typing import Self
 from benchside_kernels.backend import KernelMaker, LiveKernel, first
 from benchside_kernels.cell import CellResult, CellStatus, Submission
 from benchside_kernels.errors import SessionClosedError
+from benchside_kernels.hosts import Host
 from benchside_kernels.image import KernelImage
 from benchside_kernels.output import OutputCollector
 from benchside_kernels.process import ProcessExit
@@ -61,6 +62,7 @@ class KernelSession:
         seed: seed of the kernel's random generators.
         memory_mib: memory that the kernel process may allocate before it gets MemoryError.
         max_output_chars: text of outputs that is kept for each cell.
+        hosts: what the kernel may reach by HTTP, through a proxy; without any it has no network.
         lease_s: a sandboxed kernel is killed after so long, whatever its owner does; None: never.
         maker: starts the kernels; stock ones by default.
     """
@@ -74,15 +76,16 @@ class KernelSession:
         seed: int = 0,
         memory_mib: int = 4096,
         max_output_chars: int = 20_000,
+        hosts: Sequence[Host] = (),
         lease_s: float | None = None,
         maker: KernelMaker | None = None,
     ) -> None:
         self._maker = maker or StockKernels()
-        self.setup_source = _setup_source(image, files, seed)
+        self.setup_source = _setup_source(image, files, seed, hosts)
         self.max_output_chars = max_output_chars
         self._request = KernelRequest(
             image, tuple(files), tuple(hidden), seed, memory_mib, max_output_chars,
-            self.setup_source, lease_s=lease_s,
+            self.setup_source, lease_s=lease_s, hosts=tuple(hosts),
         )  # fmt: skip
         self._kernel: LiveKernel | None = None
         self._folder: Path | None = None
@@ -363,10 +366,13 @@ async def _ended(kernel: LiveKernel, cell: RunningCell, timeout_s: float) -> boo
     return ended
 
 
-def _setup_source(image: KernelImage | None, files: Sequence[str], seed: int) -> str:
+def _setup_source(
+    image: KernelImage | None, files: Sequence[str], seed: int, hosts: Sequence[Host]
+) -> str:
     """The set-up cell: what the kernel starts with, to be run in any kernel with Benchside."""
     arguments = [repr(None if image is None else image.ref)]
     if files:
         arguments.append(f"files={list(files)!r}")
     arguments.append(f"seed={seed}")
-    return f"from benchside_kernels.startup import setup\n\nsetup({', '.join(arguments)})"
+    said = f"# network: only {', '.join(host.name for host in hosts)}\n" if hosts else ""
+    return f"from benchside_kernels.startup import setup\n\n{said}setup({', '.join(arguments)})"

@@ -108,6 +108,12 @@ class StockKernels:
     async def start(self, request: KernelRequest, folder: Path | None) -> StockKernel:
         """Start one kernel, or take the one that was started ahead there; run its set-up cell."""
         assert folder is not None
+        if request.hosts:
+            names = ", ".join(host.name for host in request.hosts)
+            raise KernelStartError(
+                f"only a sandboxed kernel can be kept to the hosts that it may reach ({names}): "
+                f"{sandbox.sandbox_problem() or 'use the isolation level sandbox'}"
+            )
         try:
             kernel = await self._take(request, folder)
             if kernel is None:

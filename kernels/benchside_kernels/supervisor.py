@@ -153,7 +153,7 @@ class Supervisor:
         request = KernelRequest.from_message(message["request"])
         await self._admission.enter(self._running, self._zygotes.drain)
         zygote = await self._zygotes.choose(request)
-        family = await zygote.take()
+        family = await zygote.take(network=bool(request.hosts))
         if client not in self._clients:  # it left as the fork was answered
             family.discard()
             return
@@ -161,8 +161,9 @@ class Supervisor:
         lease = Lease(zygote, family, FIRST_PID, message["start"], client)
         client.leases[lease.number] = lease
         lease.limit(request.lease_s)
-        client.stream.send({"done": lease.number}, family.ends.descriptors)
-        family.ends.close()
+        fds = [*family.ends.descriptors, *family.listeners]
+        client.stream.send({"done": lease.number}, fds)
+        family.hand_out()
         family.add_first(lambda end: self._exited(lease, end))
         zygote.refill()
 

@@ -4,9 +4,11 @@ It imports what cells need, loads the image, builds the shell, and then only for
 fork with more than one thread, since a lock that another thread holds would hang the child.
 
 Control socket (inherited, packets). In: the `ZygoteSpec`; then
-{"fork": number} with four descriptors: connection, pipes for stdout, stderr and exits;
+{"fork": number, "network": bool} with four descriptors: connection, pipes for stdout, stderr and
+exits;
 {"furnish": number, "of": number} with the pidfd of a copy of a kernel (see `namespaces.furnish`).
-Out: {"ready": MiB}; {"forked": number} with the pidfds of the kernel and of its init;
+Out: {"ready": MiB}; {"forked": number} with the pidfds of the kernel and of its init and, where it
+has a network, the socket for its proxy (see `loopback.py`);
 {"furnished": number}; {"refused": why, "number": number}; {"ended": number, ...} when the kernel
 has ended, {"exited": number} when all of its namespace has. Its end is the end of zygote and
 kernels.
@@ -36,7 +38,7 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn, TypedDict
 
-from benchside_kernels import landlock, namespaces, packets, tree
+from benchside_kernels import landlock, loopback, namespaces, packets, tree
 from benchside_kernels.cradle import Cradle
 
 FURNISH_TIMEOUT_S = 30
@@ -63,13 +65,19 @@ class ZygoteSpec(TypedDict):
 
 
 class Preparation(TypedDict):
-    """What makes a forked kernel ready for one session; `rules` narrow what its zygote may read."""
+    """What makes a forked kernel ready for one session.
+
+    Args:
+        rules: narrow what its zygote may read.
+        environment: further variables.
+    """
 
     image: str | None
     files: list[str]
     seed: int
     max_chars: int
     rules: list[tuple[str, str]]
+    environment: dict[str, str]
 
 
 def main(control_fd: int) -> None:
@@ -169,7 +177,7 @@ class Zygote:
             if len(threads) > 1:
                 raise RuntimeError(f"the zygote has threads: {', '.join(threads)}")
             if "fork" in message:
-                self._fork(number, fds)
+                self._fork(number, fds, network=message["network"])
             else:
                 self._furnish(number, message["of"], *fds)
         except (OSError, RuntimeError, TypeError, ValueError) as error:
@@ -178,14 +186,17 @@ class Zygote:
             for fd in fds:
                 os.close(fd)
 
-    def _fork(self, number: int, fds: list[int]) -> None:
+    def _fork(self, number: int, fds: list[int], *, network: bool) -> None:
         connection, stdout, stderr, exits = fds
         taken = set(self._slots.values())
         slot = next(slot for slot in itertools.count() if slot not in taken)
+        listener = None
         init = self._cradle.make_init(exits)
         pid = -1
         try:
             self._sandbox.enter_pids_of(init)
+            if network:
+                listener = self._sandbox.enter_network()
             pid = os.fork()
         finally:
             if pid != 0:
@@ -198,8 +209,11 @@ class Zygote:
         self._kernels[pid], self._slots[number], self._inits[init] = number, slot, number
         self._poll.register(init, select.EPOLLIN)
         kernel = os.pidfd_open(pid)
-        packets.send(self._control, {"forked": number}, [kernel, init])
+        listeners = [] if listener is None else [listener.fileno()]
+        packets.send(self._control, {"forked": number}, [kernel, init, *listeners])
         os.close(kernel)
+        if listener is not None:
+            listener.close()
 
     def _forget(self, init: int) -> None:
         """All processes of a namespace are gone."""
@@ -269,7 +283,8 @@ class Zygote:
 
         startup.take_font_list(startup.home_folder())
         # also where they narrow nothing: another domain keeps the kernel from its init
-        landlock.restrict_self(request["rules"] or [("/", landlock.WRITE)])
+        landlock.restrict_self(request["rules"] or [("/", landlock.WRITE)], [loopback.PORT])
+        os.environ.update(request["environment"])
         startup.fill(
             self._shell.user_ns, request["image"], files=request["files"], seed=request["seed"],
             preloaded=self._preloaded,

@@ -71,18 +71,21 @@ class ZygoteProcess:
         except TimeoutError:
             raise KernelStartError(f"it was not ready within {READY_TIMEOUT_S:.0f} s") from None
 
-    async def take(self) -> KernelFamily:
+    async def take(self, *, network: bool = False) -> KernelFamily:
         """Return a forked kernel that waits for its preparation: from the stock, else a new one.
+
+        Args:
+            network: with a way to a proxy; such kernels are never in stock.
 
         Raises:
             KernelStartError: the zygote refused, did not answer in time, or is gone.
         """
-        while self._stock:
+        while self._stock and not network:
             family = self._stock.popleft()
             if _is_alive(family):
                 return family
             family.discard()
-        return await self._fork()
+        return await self._fork(network=network)
 
     def refill(self) -> None:
         """Fork what the stock lacks, in the background and while nobody waits for a fork."""
@@ -116,14 +119,15 @@ class ZygoteProcess:
             await self._process.wait()
         self._end()
 
-    async def _fork(self) -> KernelFamily:
+    async def _fork(self, *, network: bool = False) -> KernelFamily:
         number = next(self._numbers)
         ours, theirs = KernelEnds.pair()
         exits, kernel_exits = os.pipe()
         family = self._families[number] = KernelFamily(number, ours, exits)
         family.watch()
         try:
-            await self._ask(number, {"fork": number}, [*theirs.descriptors, kernel_exits])
+            order = {"fork": number, "network": network}
+            await self._ask(number, order, [*theirs.descriptors, kernel_exits])
         except BaseException:
             family.discard()
             if family.init is None and not self.gone:  # a late answer finds no family
@@ -160,7 +164,7 @@ class ZygoteProcess:
         elif "failed" in message:
             self._ready.set_exception(KernelStartError(message["failed"]))
         elif "forked" in message:
-            self._hand_over(message["forked"], *fds)
+            self._hand_over(message["forked"], fds)
         elif "furnished" in message:
             self._answer(message["furnished"])
         elif "refused" in message:
@@ -187,16 +191,17 @@ class ZygoteProcess:
         else:
             answer.set_exception(error)
 
-    def _hand_over(self, number: int, kernel: int, init: int) -> None:
+    def _hand_over(self, number: int, fds: list[int]) -> None:
         """Note new processes; kill them if nobody waits for them any more."""
+        kernel, init, *listeners = fds
         family = self._families.get(number)
         if family is None:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(init, signal.SIGKILL)
-            os.close(init)
-            os.close(kernel)
+            for fd in fds:
+                os.close(fd)
             return
-        family.init, family.first = init, kernel
+        family.init, family.first, family.listeners = init, kernel, listeners
         self._answer(number)
 
     def _end(self) -> None:

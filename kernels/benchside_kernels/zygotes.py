@@ -17,7 +17,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchside_kernels import namespaces, sandbox, tree
+import certifi
+
+from benchside_kernels import loopback, namespaces, sandbox, tree
 from benchside_kernels.admission import our_memory, reserved_mib
 from benchside_kernels.cgroup import KernelCgroup, make_cgroup
 from benchside_kernels.errors import KernelStartError
@@ -166,7 +168,7 @@ def preparation(request: KernelRequest) -> Preparation:
     return Preparation(
         image=None if request.image is None else request.image.ref,
         files=list(request.files), seed=request.seed, max_chars=request.max_output_chars,
-        rules=_own_rules(request),
+        rules=_own_rules(request), environment=_network(request),
     )  # fmt: skip
 
 
@@ -218,6 +220,13 @@ def _spec(request: KernelRequest, modules: list[str], first_uid: int) -> ZygoteS
         home=str(home or ""),
         sandbox=asdict(confined),
     )
+
+
+def _network(request: KernelRequest) -> dict[str, str]:
+    """The way to the proxy, and certificates, since those of the host are not to be seen."""
+    if not request.hosts:
+        return {}
+    return {**loopback.environment(), "SSL_CERT_FILE": certifi.where()}
 
 
 def _own_rules(request: KernelRequest) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from nbformat import ValidationError as NotebookError
 
 import benchside
 from benchside.episode import UNSCORED, Episode, Failure, Provenance
+from benchside.isolation import check_isolation
 from benchside.library import Suite
 from benchside.policy import Policy
 from benchside.rollout import Assignment, Keep, run_episode
@@ -75,8 +76,10 @@ async def run_batch(
         keep_s: how long kernels outlive their episodes, for `benchside attach`; None: not at all.
 
     Raises:
+        InputError: a task needs a stronger isolation; nothing was run.
         StoreError: the folder cannot be written; what was finished before is kept.
     """
+    check_isolation((assignment.task for assignment in assignments), maker.isolation)
     queue = iter(assignments)
     keep = None if keep_s is None else Keep(folder.path, keep_s)
 

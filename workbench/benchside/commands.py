@@ -20,6 +20,7 @@ from rich.progress import (
 
 from benchside.batch import assign, run_batch, select, unfinished
 from benchside.errors import InputError, StoreError
+from benchside.isolation import check_isolation
 from benchside.library import Suite, open_suite
 from benchside.policies import PolicyOptions, ShippedPolicy, make_policy
 from benchside.provenance import provenance
@@ -73,6 +74,7 @@ async def run_suites(request: RunRequest, home: Path, console: Console) -> RunFo
     async with AsyncExitStack() as stack:
         maker = await stack.enter_async_context(open_kernels(request.isolation, WARM_MODULES))
         _say_isolation(maker.isolation, console)
+        check_isolation((task for _, tasks in chosen for task in tasks), maker.isolation)
         by_name = {suite.name: suite for suite in suites}
         made = [
             await stack.enter_async_context(

@@ -66,6 +66,7 @@ class Provenance(Frozen):
     Args:
         suite_build: id of the prepared suite; `image` is the content-hashed reference.
         isolation: level and Landlock ABI, such as "process, Landlock ABI 7".
+        hosts: what the kernel could reach; none: it had no network.
         versions: packages by name; git_commit: of Benchside's checkout, where it is one.
     """
 
@@ -76,6 +77,7 @@ class Provenance(Frozen):
     versions: dict[str, str]
     git_commit: str | None
     started_at: str
+    hosts: tuple[str, ...] = ()
 
 
 class Episode(Frozen):

@@ -97,6 +97,10 @@ def _system_prompt(task: TaskSpec) -> str:
         f"{limits.episode_timeout_s:g} seconds in all, {limits.memory_mib} MiB of memory. Output "
         f"beyond {limits.max_output_chars} characters is cut.",
     ]
+    if task.hosts:
+        lines.append(
+            f"- The kernel can reach these hosts, by HTTP, and no others: {', '.join(task.hosts)}."
+        )
     if task.answer.may_abstain:
         lines.append(
             "- The task may have no answer in these data. If so, submit null (None in a cell)."

@@ -34,6 +34,7 @@ from benchside.errors import (
 )
 from benchside.grade import Grade
 from benchside.graders import grade, grade_missing
+from benchside.isolation import check_isolation
 from benchside.library import Suite
 from benchside.policy import Action, Conversation, Message, Policy, Turn
 from benchside.protocol import observation_messages, observation_text, opening_messages
@@ -41,6 +42,7 @@ from benchside.task import TaskSpec
 from benchside_kernels.backend import KernelMaker
 from benchside_kernels.cell import CellResult
 from benchside_kernels.errors import KernelStartError
+from benchside_kernels.hosts import Host
 from benchside_kernels.session import KernelSession, KernelUsage
 
 MAX_IDLE_TURNS = 3
@@ -139,7 +141,9 @@ async def run_episode(
         grade=verdict,
         failure=progress.failure,
         usage=_usage(progress, duration_s),
-        provenance=provenance.model_copy(update={"image": progress.image, "seed": assignment.seed}),
+        provenance=provenance.model_copy(
+            update={"image": progress.image, "seed": assignment.seed, "hosts": task.hosts}
+        ),
     )
 
 
@@ -153,11 +157,13 @@ async def _run_in_kernel(
 ) -> None:
     """Start the kernel, take the turns, close the kernel or leave it frozen."""
     task = assignment.task
+    check_isolation([task], maker.isolation)
     image = assignment.suite.image(task)
     progress.image, progress.opening = image.ref, opening_messages(task, image.description)
     session = KernelSession(
         image, files=task.files, hidden=hidden, seed=assignment.seed,
         memory_mib=task.limits.memory_mib, max_output_chars=task.limits.max_output_chars,
+        hosts=[Host(name) for name in task.hosts],
         lease_s=task.limits.episode_timeout_s + LEASE_SLACK_S, maker=maker,
     )  # fmt: skip
     progress.setup_source = session.setup_source

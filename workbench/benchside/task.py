@@ -11,7 +11,10 @@ import json
 from functools import cached_property
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+
+from benchside_kernels.hosts import Host
+from benchside_kernels.sandbox import Level
 
 AnswerKind = Literal[
     "number", "integer", "text", "boolean", "date", "duration", "set", "list", "table", "record"
@@ -82,6 +85,8 @@ class TaskSpec(Frozen):
         image: name of the kernel image that holds the data, such as "cohorts.lung"; the suite
             knows its content-hashed reference, and each episode records it.
         files: names of image files that are copied into the work folder.
+        hosts: "host:port" of all that the kernel may reach; without any it has no network.
+        isolation: the least level that the kernel must have; see `needed_isolation`.
     """
 
     task_id: str
@@ -98,6 +103,22 @@ class TaskSpec(Frozen):
     limits: Limits = Limits()
     licence: str = ""
     sensitivity: Sensitivity = "open"
+    hosts: tuple[str, ...] = ()
+    isolation: Level | None = None
+
+    @field_validator("hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for name in hosts:
+            Host(name)
+        return hosts
+
+    @property
+    def needed_isolation(self) -> Level:
+        """The least level to run at: credentialed data and listed hosts need a sandbox."""
+        if self.sensitivity == "credentialed" or self.hosts:
+            return "sandbox"
+        return self.isolation or "process"
 
     @cached_property
     def hash(self) -> str:
