@@ -1,8 +1,8 @@
-"""The cradle: a small process beside the zygote that makes the init of each kernel's pid namespace.
+"""The cradle: a small process beside the zygote, which does what needs a fork but not the imports.
 
-Init reaps orphans and tells of them, and with it dies all that the kernel has started. The kernel
-itself is forked by the zygote, into init's namespace. That init comes from here saves a second fork
-of the zygote's many pages.
+It makes the init of each kernel's pid namespace, and furnishes copies of kernels. Init reaps
+orphans and tells of them, and with it dies all that the kernel has started. The kernel itself is
+forked by the zygote, into init's namespace: a second fork of its many pages is saved.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any, NoReturn
 
 from benchside_kernels import linux, packets
 
+FURNISH_TIMEOUT_S = 30
+
 
 class Cradle:
     """The zygote's side; made while the zygote is still small.
@@ -27,9 +29,8 @@ class Cradle:
     def __init__(self, sandbox: Any, control: socket.socket) -> None:
         self._stream, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         if os.fork() == 0:
-            control.close()
             self._stream.close()
-            _serve(theirs, sandbox)
+            _serve(theirs, control, sandbox)
         theirs.close()
 
     def make_init(self, exits: int) -> int:
@@ -47,35 +48,65 @@ class Cradle:
             raise RuntimeError(f"no init: {message['refused']}")
         return fds[0]
 
+    def furnish(self, number: int, copy: int, slot: int) -> None:
+        """Have a copy furnished, by its pidfd; the answer goes to the supervisor at once."""
+        packets.send(self._stream, {"furnish": number, "slot": slot}, [copy])
+
     def close(self) -> None:
         """In a forked child: let go of it."""
         self._stream.close()
 
 
-def _serve(stream: socket.socket, sandbox: Any) -> NoReturn:
-    """Make inits until the zygote ends, which ends this process, too."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how an init has ended
+def _serve(stream: socket.socket, control: socket.socket, sandbox: Any) -> NoReturn:
+    """Work until the zygote ends, which ends this process, too."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a child has ended
     while (packet := packets.receive(stream)) is not None:
-        (exits,) = packet[1]
+        message, (descriptor,) = packet
         try:
-            sandbox.before_fork()
-            pid = -1
-            try:
-                pid = os.fork()
-            finally:
-                if pid != 0:
-                    sandbox.after_fork()
-            if pid == 0:
-                stream.close()
-                _be_init(exits)
-            pidfd = os.pidfd_open(pid)
-            packets.send(stream, {"made": 1}, [pidfd])
-            os.close(pidfd)
+            if "init" in message:
+                _make_init(stream, sandbox, descriptor, control)
+            elif os.fork() == 0:
+                _furnish(control, sandbox, message, descriptor)
         except OSError as error:
-            packets.send(stream, {"refused": str(error)})
+            if "init" in message:
+                packets.send(stream, {"refused": str(error)})
+            else:
+                packets.send(control, {"refused": str(error), "number": message["furnish"]})
         finally:
-            os.close(exits)
+            os.close(descriptor)
     os._exit(0)
+
+
+def _furnish(control: socket.socket, sandbox: Any, message: packets.Message, copy: int) -> NoReturn:
+    """In a child: give the copy of a kernel folders of its own."""
+    number = message["furnish"]
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.alarm(FURNISH_TIMEOUT_S)
+        sandbox.furnish(copy, message["slot"])
+        packets.send(control, {"furnished": number})
+    except BaseException as error:
+        reason = f"{type(error).__name__}: {error}"
+        packets.send(control, {"refused": reason, "number": number})
+    finally:
+        os._exit(0)
+
+
+def _make_init(stream: socket.socket, sandbox: Any, exits: int, control: socket.socket) -> None:
+    sandbox.before_fork()
+    pid = -1
+    try:
+        pid = os.fork()
+    finally:
+        if pid != 0:
+            sandbox.after_fork()
+    if pid == 0:
+        stream.close()
+        control.close()
+        _be_init(exits)
+    pidfd = os.pidfd_open(pid)
+    packets.send(stream, {"made": 1}, [pidfd])
+    os.close(pidfd)
 
 
 def _be_init(exits: int) -> NoReturn:

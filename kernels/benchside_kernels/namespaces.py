@@ -483,6 +483,8 @@ def _copy_trees(folders: Mapping[str, int]) -> None:
     running = []
     for target, folder in folders.items():  # side by side
         os.fchdir(folder)
+        if not os.listdir():
+            continue
         argv = [cp, "-a", ".", target]
         running.append(os.posix_spawn(cp, argv, {"PATH": os.defpath}, file_actions=to_file))
     codes = [os.waitpid(pid, 0)[1] for pid in running]  # of all, before any is told of

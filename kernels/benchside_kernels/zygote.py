@@ -41,7 +41,6 @@ from typing import Any, NoReturn, TypedDict
 from benchside_kernels import landlock, loopback, namespaces, packets, tree
 from benchside_kernels.cradle import Cradle
 
-FURNISH_TIMEOUT_S = 30
 KERNEL_NICENESS = 5  # the control side comes first
 
 
@@ -224,22 +223,10 @@ class Zygote:
         packets.send(self._control, {"exited": number})
 
     def _furnish(self, number: int, of: int, copy: int) -> None:
-        """Give a copy of kernel `of` folders of its own, by a child."""
+        """Have a copy of kernel `of` given folders of its own."""
         if of not in self._slots:
             raise ValueError("all of the kernels that it belongs to have ended")
-        if os.fork():
-            return
-        try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            signal.alarm(FURNISH_TIMEOUT_S)
-            self._sandbox.furnish(copy, self._slots[of])
-            packets.send(self._control, {"furnished": number})
-        except BaseException as error:
-            reason = f"{type(error).__name__}: {error}"
-            packets.send(self._control, {"refused": reason, "number": number})
-        finally:
-            os._exit(0)
+        self._cradle.furnish(number, copy, self._slots[of])
 
     def _become_kernel(
         self, slot: int, connection_fd: int, outputs: tuple[int, int], exits: int
