@@ -133,7 +133,7 @@ async def test_copies_of_copies_and_either_end_first(maker: ForkedKernels) -> No
         inside = below(newest_child())
         for one in generations:
             await one.close()
-        await until(lambda: len(below(newest_child())) == 2)
+        await until(lambda: len(below(newest_child())) == 3)  # outer, zygote, cradle
         assert inside
 
 
@@ -296,7 +296,7 @@ async def test_sixteen_copies_at_once(session: KernelSession) -> None:
 async def test_kill_9_of_a_copy_from_outside_hits_only_that(session: KernelSession) -> None:
     async with await session.fork() as first, await session.fork() as second:
         assert isinstance(first._kernel, ForkedKernel)
-        pid = first._kernel._pid
+        pid = first._kernel._usage.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         await gone([pid])
