@@ -9,9 +9,9 @@ exits;
 {"furnish": number, "of": number} with the pidfd of a copy of a kernel (see `namespaces.furnish`).
 Out: {"ready": MiB}; {"forked": number} with the pidfds of the kernel and of its init and, where it
 has a network, the socket for its proxy (see `loopback.py`);
-{"furnished": number}; {"refused": why, "number": number}; {"ended": number, ...} when the kernel
-has ended, {"exited": number} when all of its namespace has. Its end is the end of zygote and
-kernels.
+{"furnished": number}; {"refused": why, "number": number}; {"unfit": true}, which it stays;
+{"ended": number, ...} when the kernel has ended, {"exited": number} when all of its namespace has.
+Its end is the end of zygote and kernels.
 
 Each kernel has a pid namespace of its own, whose first process is a small init (see `cradle.py`),
 with which dies all that the kernel has started. Down the pipe for exits go the kernel's secret
@@ -171,11 +171,12 @@ class Zygote:
 
     def _obey(self, message: packets.Message, fds: list[int]) -> None:
         number = message["fork"] if "fork" in message else message["furnish"]
-        threads = _threads()
         try:
-            if len(threads) > 1:
-                raise RuntimeError(f"the zygote has threads: {', '.join(threads)}")
             if "fork" in message:
+                threads = _threads()
+                if len(threads) > 1:
+                    packets.send(self._control, {"unfit": True})
+                    raise RuntimeError(f"the zygote has threads: {', '.join(threads)}")
                 self._fork(number, fds, network=message["network"])
             else:
                 self._furnish(number, message["of"], *fds)

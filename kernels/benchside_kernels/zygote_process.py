@@ -47,7 +47,7 @@ class ZygoteProcess:
         self._stock: deque[KernelFamily] = deque()
         self._stock_size = stock
         self._refilling: asyncio.Task[None] | None = None
-        self.gone = False
+        self.gone = self.unfit = False
 
     @property
     def load(self) -> int:
@@ -165,6 +165,8 @@ class ZygoteProcess:
             self._ready.set_exception(KernelStartError(message["failed"]))
         elif "forked" in message:
             self._hand_over(message["forked"], fds)
+        elif "unfit" in message:
+            self.unfit = True
         elif "furnished" in message:
             self._answer(message["furnished"])
         elif "refused" in message:

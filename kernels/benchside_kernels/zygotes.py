@@ -186,7 +186,9 @@ def _is_large(image: KernelImage) -> bool:
 def _is_usable(task: _Starting) -> bool:
     if not task.done():
         return True
-    return not task.cancelled() and task.exception() is None and not task.result().gone
+    if task.cancelled() or task.exception() is not None:
+        return False
+    return not task.result().gone and not task.result().unfit
 
 
 def _is_busy(task: _Starting) -> bool:
