@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from itertools import zip_longest
 from pathlib import Path
 
@@ -23,20 +23,32 @@ from benchside_kernels.backend import KernelMaker
 ATTEMPTS = 2  # an episode that infrastructure spoiled is run once more
 
 
-def select(suite: Suite, split: Split | None, limit: int | None) -> list[TaskSpec]:
+def select(
+    suite: Suite, split: Split | None, limit: int | None, without: Set[str] = frozenset()
+) -> list[TaskSpec]:
     """Return a suite's tasks of a split; `limit` of them are spread over all categories.
 
     The choice depends on nothing but the tasks, so that runs with one limit are comparable.
+
+    Args:
+        without: ids of tasks to be left out.
     """
-    tasks = [task for task in suite.tasks if split in (None, task.split)]
-    if limit is None or limit >= len(tasks):
-        return tasks
-    by_category: dict[str, list[TaskSpec]] = {}
-    for task in sorted(tasks, key=lambda task: task.hash):
-        by_category.setdefault(task.category, []).append(task)
+    tasks = (
+        task for task in suite.tasks
+        if split in (None, task.split) and task.task_id not in without
+    )  # fmt: skip
+    if limit is None:
+        return list(tasks)
+    by_category: dict[str, list[tuple[str, str]]] = {}  # of many tasks only hash and id are kept
+    for task in tasks:
+        by_category.setdefault(task.category, []).append((task.hash, task.task_id))
     mixed = sorted(by_category, key=content_hash)  # by name, few tasks would be of one kind
-    rounds = zip_longest(*(by_category[name] for name in mixed))
-    return [task for turn in rounds for task in turn if task is not None][:limit]
+    rounds = zip_longest(*(sorted(by_category[name]) for name in mixed))
+    chosen = [one[1] for turn in rounds for one in turn if one is not None][:limit]
+    if limit >= sum(map(len, by_category.values())):
+        kept = set(chosen)  # all of them: in the suite's own order
+        chosen = [task_id for task_id in suite.tasks.ids() if task_id in kept]
+    return [suite.task(task_id) for task_id in chosen]
 
 
 def assign(

@@ -38,6 +38,7 @@ from benchside.graders import validate_task
 from benchside.manifests import manifest
 from benchside.suite import Builder, BuildOptions, SuiteBuild, SuiteManifest
 from benchside.task import AnswerKey, Frozen, TaskSpec, content_hash
+from benchside.task_index import TaskIndex
 from benchside_kernels.image import (
     HOME_VARIABLE,
     KernelImage,
@@ -79,11 +80,11 @@ class BuildRecord(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """A prepared suite. Answer keys are read from disk when first asked for."""
+    """A prepared suite. Tasks are parsed, and answer keys read from disk, when asked for."""
 
     manifest: SuiteManifest
     record: BuildRecord
-    tasks: tuple[TaskSpec, ...]
+    tasks: TaskIndex
     home: Path
 
     @property
@@ -93,13 +94,18 @@ class Suite:
 
     def task(self, task_id: str) -> TaskSpec:
         """Return one task; `InputError` if the suite has none of that id."""
-        for task in self.tasks:
-            if task.task_id == task_id:
-                return task
-        raise InputError(
-            f"suite {self.name} has no such task", where="task id", value=task_id,
-            fix=f"list the tasks: benchside tasks {self.name}",
-        )  # fmt: skip
+        task = self.tasks.find(task_id)
+        if task is None:
+            raise InputError(
+                f"suite {self.name} has no such task", where="task id", value=task_id,
+                fix=f"list the tasks: benchside tasks {self.name}",
+            )  # fmt: skip
+        return task
+
+    @property
+    def folder(self) -> Path:
+        """Where this build's tasks lie."""
+        return self.home / "suites" / self.name / self.record.build
 
     def image(self, task: TaskSpec) -> KernelImage:
         """Return the kernel image of a task."""
@@ -211,9 +217,7 @@ def load_suite(name: str, home: Path, *, build: str | None = None) -> Suite:
             f"suite {name} was prepared by another version of Benchside", where=chosen, fix=command
         )
     path = chosen / "tasks.jsonl"
-    _check_hash(path, record.hashes.tasks, name)
-    tasks = tuple(TaskSpec.model_validate_json(line) for line in _lines(path))
-    return Suite(described, record, tasks, home)
+    return Suite(described, record, _task_index(path, record.hashes.tasks, name), home)
 
 
 def open_suite(name: str, home: Path, say: Callable[[str], None] = lambda _: None) -> Suite:
@@ -383,6 +387,18 @@ def _lines(path: Path) -> Iterator[str]:
     """Lines by "\\n" alone: a prompt may hold other characters that `splitlines` splits at."""
     with path.open(encoding="utf-8", newline="\n") as file:
         yield from file
+
+
+def _task_index(path: Path, sha256: str, suite: str) -> TaskIndex:
+    """Read the tasks once, for their hash and for the index."""
+    fix = f"benchside prepare {suite}"
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise DataMissingError(f"a file of suite {suite} is missing", where=path, fix=fix) from None
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise IntegrityError("the file was changed after it was prepared", where=path, fix=fix)
+    return TaskIndex(content)
 
 
 def _answers_path(home: Path, name: str, build: str) -> Path:
