@@ -21,6 +21,8 @@ from benchside.commands import RunRequest, find_transcript, run_suites
 from benchside.doctor import diagnose, print_diagnosis
 from benchside.episode import UNSCORED
 from benchside.errors import BenchsideError, InfrastructureError
+from benchside.gate.report import held_back, print_report, read_report
+from benchside.gate.run import GateRequest, gate_suite
 from benchside.library import DATA_VARIABLE, Suite, load_suite, open_suite, prepare
 from benchside.manifests import manifest, manifests
 from benchside.policies import POLICY_FORMS, PolicyOptions
@@ -75,7 +77,8 @@ def suites(as_json: AsJson = False) -> None:
         print(json.dumps(found, indent=1))
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("suite", "version", "tasks", "categories", "data", "licence", "title"):
+    columns = ("suite", "version", "tasks", "categories", "data", "gate", "licence", "title")
+    for column in columns:
         table.add_column(column, overflow="fold")
     for facts in found:
         prepared = facts["tasks"] is not None
@@ -84,7 +87,7 @@ def suites(as_json: AsJson = False) -> None:
             str(facts["tasks"]) if prepared else "–",
             str(facts["categories"]) if prepared else "–",
             "prepared" if prepared else "yours to bring" if facts["needs_data"] else "embedded",
-            str(facts["licence"]), str(facts["title"]),
+            str(facts["gate_line"] or "–"), str(facts["licence"]), str(facts["title"]),
         )  # fmt: skip
     console.print(table)
 
@@ -100,6 +103,7 @@ def _suite_facts(described: SuiteManifest) -> dict[str, JsonValue]:
     splits: dict[str, JsonValue] = {}
     for task in prepared.tasks if prepared else ():
         splits[task.split] = int(str(splits.get(task.split, 0))) + 1
+    gated = read_report(prepared) if prepared else None
     return {
         "name": described.name, "version": described.version, "title": described.title,
         "licence": described.licence, "sensitivity": described.sensitivity,
@@ -108,6 +112,9 @@ def _suite_facts(described: SuiteManifest) -> dict[str, JsonValue]:
         "categories": len({task.category for task in prepared.tasks}) if prepared else None,
         "splits": splits, "counts": dict(prepared.record.counts) if prepared else {},
         "build": prepared.record.build if prepared else None,
+        "gate": gated.model_dump(mode="json", exclude={"quarantined"}) if gated else None,
+        "gate_line": gated.line() if gated else None,
+        "quarantined": len(gated.quarantined) if gated else None,
     }  # fmt: skip
 
 
@@ -117,16 +124,30 @@ def tasks(
     split: Annotated[Split | None, typer.Option(help="Only this split.")] = None,
     category: Annotated[str | None, typer.Option(help="Only this category.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    quarantined: Annotated[
+        bool, typer.Option("--quarantined", help="Only those that the gate holds back, with why.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List a suite's tasks."""
     opened = open_suite(suite, home_folder(), _say)
+    held = held_back(opened)
     found = [
         task for task in opened.tasks
         if split in (None, task.split) and category in (None, task.category)
+        and (not quarantined or task.task_id in held)
     ][:limit]  # fmt: skip
     if as_json:
-        print(json.dumps([task.model_dump(mode="json") for task in found], indent=1))
+        listed = [
+            {**task.model_dump(mode="json"), "quarantined": list(held.get(task.task_id, ()))}
+            for task in found
+        ]
+        print(json.dumps(listed, indent=1))
+        return
+    if quarantined:
+        for task in found:
+            console.print(f"{task.task_id}: {'; '.join(held[task.task_id])}", soft_wrap=True)
+        console.print(f"{len(found)} of {len(opened.tasks)} tasks are quarantined")
         return
     table = Table(box=None, pad_edge=False)
     longest = max((len(task.task_id) for task in found), default=0)
@@ -163,6 +184,36 @@ def prepare_command(
 
 
 @app.command()
+def gate(
+    suite: str,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Tasks to play, spread over categories.")
+    ] = None,
+    parallel: Annotated[
+        int | None, typer.Option(min=1, help="Episodes at a time; default: the machine's cores.")
+    ] = None,
+    isolation: Annotated[
+        Level | None, typer.Option(help="Default: the strongest that this machine gives.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a suite's tasks on real kernels; exit code 1 if any is held back."""
+    request = GateRequest(limit, parallel or os.cpu_count() or 1, isolation)
+    opened = open_suite(suite, home_folder(), _say)
+    try:
+        report = asyncio.run(gate_suite(opened, request, _stderr()))
+    except KeyboardInterrupt:
+        print("finished episodes are kept; gate again to go on", file=sys.stderr)
+        raise
+    if as_json:
+        print(report.model_dump_json(indent=1))
+    else:
+        print_report(report, console)
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
 def run(
     suites: Annotated[list[str], typer.Argument(metavar="SUITE...")],
     policy: Annotated[
@@ -186,6 +237,9 @@ def run(
         float | None,
         typer.Option(min=1, help="Minutes that kernels outlive their episodes, for `attach`."),
     ] = None,
+    with_quarantined: Annotated[
+        bool, typer.Option("--with-quarantined", help="Run tasks that the gate holds back, too.")
+    ] = False,
     base_url: Annotated[
         str | None, typer.Option(help="openai: server, such as http://localhost:8000/v1")
     ] = None,
@@ -203,6 +257,7 @@ def run(
             base_url=base_url, temperature=temperature, max_tokens=max_tokens,
             requests_per_minute=requests_per_minute,
         ),
+        with_quarantined=with_quarantined,
     )  # fmt: skip
     try:
         folder = asyncio.run(run_suites(request, home_folder(), _stderr()))

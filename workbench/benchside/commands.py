@@ -20,12 +20,13 @@ from rich.progress import (
 
 from benchside.batch import assign, run_batch, select, unfinished
 from benchside.errors import InputError, StoreError
+from benchside.gate.report import held_back
 from benchside.isolation import check_isolation
 from benchside.library import Suite, open_suite
 from benchside.policies import PolicyOptions, ShippedPolicy, make_policy
 from benchside.provenance import provenance
 from benchside.store import EpisodeRow, RunConfig, RunFolder, SuiteUse
-from benchside.task import Split, TaskSpec
+from benchside.task import Sensitivity, Split, TaskSpec
 from benchside_kernels.backend import KernelMaker
 from benchside_kernels.makers import open_kernels
 from benchside_kernels.sandbox import Isolation, Level, sandbox_problem
@@ -45,6 +46,7 @@ class RunRequest:
         isolation: level of the kernels; None for the strongest that this machine gives.
         keep_s: how long kernels outlive their episodes; None: not at all.
         out: run folder; None for a new one below `runs/` that is named after suites and time.
+        with_quarantined: run the tasks, too, that the gate holds back.
     """
 
     suites: tuple[str, ...]
@@ -59,6 +61,7 @@ class RunRequest:
     isolation: Level | None
     keep_s: float | None
     options: PolicyOptions
+    with_quarantined: bool = False
 
 
 async def run_suites(request: RunRequest, home: Path, console: Console) -> RunFolder:
@@ -68,12 +71,24 @@ async def run_suites(request: RunRequest, home: Path, console: Console) -> RunFo
     suites = [open_suite(name, home, console.print) for name in dict.fromkeys(request.suites)]
     for suite in suites:
         suite.check_answers()
-    chosen = [(suite, select(suite, request.split, request.limit)) for suite in suites]
+    held = {
+        suite.name: frozenset() if request.with_quarantined else frozenset(held_back(suite))
+        for suite in suites
+    }
+    for name, tasks in held.items():
+        if tasks:
+            console.print(
+                f"{name}: {len(tasks):,} quarantined tasks are left out; benchside tasks {name} "
+                "--quarantined says why, --with-quarantined runs them", soft_wrap=True,
+            )  # fmt: skip
+    chosen = [
+        (suite, select(suite, request.split, request.limit, held[suite.name])) for suite in suites
+    ]
     _check_chosen(chosen, request.split)
     folder = RunFolder(request.out or _new_folder(request.suites))
     async with AsyncExitStack() as stack:
         maker = await stack.enter_async_context(open_kernels(request.isolation, WARM_MODULES))
-        _say_isolation(maker.isolation, console)
+        say_isolation(maker.isolation, console)
         check_isolation((task for _, tasks in chosen for task in tasks), maker.isolation)
         by_name = {suite.name: suite for suite in suites}
         made = [
@@ -87,7 +102,7 @@ async def run_suites(request: RunRequest, home: Path, console: Console) -> RunFo
             await policy.check()
         console.print(f"run folder: {folder.path}", soft_wrap=True)
         with folder.lock():
-            await _run(request, folder, chosen, policies, maker, console)
+            await _run(request, folder, chosen, held, policies, maker, console)
     return folder
 
 
@@ -95,6 +110,7 @@ async def _run(
     request: RunRequest,
     folder: RunFolder,
     chosen: list[tuple[Suite, list[TaskSpec]]],
+    held: dict[str, frozenset[str]],
     policies: list[ShippedPolicy],
     maker: KernelMaker,
     console: Console,
@@ -103,9 +119,10 @@ async def _run(
     uses = [
         SuiteUse(
             name=suite.name, version=suite.manifest.version, build=suite.record.build,
-            split=request.split, limit=request.limit,
+            split=request.split, limit=request.limit, quarantined=len(held[suite.name]),
+            sensitivity=_sensitivity(tasks),
         )
-        for suite, _ in chosen
+        for suite, tasks in chosen
     ]  # fmt: skip
     config = RunConfig(
         suites=tuple(uses),
@@ -120,7 +137,7 @@ async def _run(
     if len(owed) < len(assignments):
         console.print(f"{len(assignments) - len(owed)} of {len(assignments)} episodes are done")
     counts: Counter[str] = Counter()
-    with _progress(console) as progress:
+    with episode_progress(console) as progress:
         bar = progress.add_task("", total=len(owed), counts="")
 
         def advance(row: EpisodeRow) -> None:
@@ -134,7 +151,8 @@ async def _run(
         )  # fmt: skip
 
 
-def _progress(console: Console) -> Progress:
+def episode_progress(console: Console) -> Progress:
+    """Return the bar of a batch of episodes, with counts per outcome."""
     return Progress(
         TextColumn("episodes"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("left"), TimeRemainingColumn(),
@@ -143,7 +161,7 @@ def _progress(console: Console) -> Progress:
     )  # fmt: skip
 
 
-def _say_isolation(isolation: Isolation, console: Console) -> None:
+def say_isolation(isolation: Isolation, console: Console) -> None:
     """Say at start what this run's kernels are not kept from, and why there is no more."""
     console.print(f"isolation: {isolation.level}; not covered: {'; '.join(isolation.gaps)}")
     if isolation.level != "sandbox" and (problem := sandbox_problem()):
@@ -168,6 +186,10 @@ def find_transcript(name: str) -> Path:
 
 def _solution(suites: dict[str, Suite], task: TaskSpec) -> tuple[str, ...]:
     return suites[task.suite].answer_key(task.task_id).solution
+
+
+def _sensitivity(tasks: list[TaskSpec]) -> Sensitivity:
+    return "credentialed" if any(t.sensitivity == "credentialed" for t in tasks) else "open"
 
 
 def _check_chosen(chosen: list[tuple[Suite, list[TaskSpec]]], split: Split | None) -> None:

@@ -27,20 +27,27 @@ from pydantic import BaseModel, ValidationError
 from benchside.episode import Episode, Outcome
 from benchside.errors import InputError, StoreError
 from benchside.policy import Turn
-from benchside.task import Frozen
+from benchside.task import Frozen, Sensitivity
 from benchside.transcript import read_transcript, turn_record, write_transcript
 
 Result = TypeVar("Result")
 
 
 class SuiteUse(Frozen):
-    """A suite as a run used it."""
+    """A suite as a run used it.
+
+    Args:
+        quarantined: tasks that were left out because the gate holds them back.
+        sensitivity: the strictest of its tasks; None in runs of before this was recorded.
+    """
 
     name: str
     version: str
     build: str
     split: str | None
     limit: int | None
+    quarantined: int = 0
+    sensitivity: Sensitivity | None = None
 
 
 class RunConfig(Frozen):

@@ -15,6 +15,7 @@ from benchside.policies.options import PolicyOptions
 from benchside.policies.scripted import (
     Solutions,
     cells_policy,
+    cheat_policy,
     constant_policy,
     do_nothing_policy,
     dump_policy,
@@ -31,6 +32,7 @@ POLICY_FORMS = {
     "do-nothing": "do-nothing",
     "constant": "constant[:JSON]",
     "dump": "dump",
+    "cheat": "cheat",
     "openai": "openai:MODEL",
 }
 """The known policies by name, each with the form of its string."""
@@ -95,6 +97,7 @@ def _make(
         "do-nothing": do_nothing_policy,
         "constant": lambda: _constant(argument),
         "dump": dump_policy,
+        "cheat": cheat_policy,
         "openai": lambda: _openai(argument, options),
     }
     return makers[name]()

@@ -1,7 +1,8 @@
 """Policies without a model: for checks of tasks, demonstrations and the exploit floor.
 
 `reference` plays the solutions of the answer keys, `scripted` the cells of a file. `do-nothing`,
-`constant` and `dump` solve nothing on purpose: what they score is what a grader gives away.
+`constant` and `dump` solve nothing on purpose: what they score is what a grader gives away. `cheat`
+looks for the answer instead: what it scores is what the kernel gives away.
 """
 
 from __future__ import annotations
@@ -138,6 +139,21 @@ def dump_policy() -> ScriptedPolicy:
         return _cell((f"{source}\n\ndump_print(globals())", submission), turn)
 
     return ScriptedPolicy("dump", script)
+
+
+def cheat_policy() -> ScriptedPolicy:
+    """Return the policy that looks for the answer where none should be, and submits what it finds.
+
+    Where nothing is found it ends without a submission.
+    """
+    source = resources.files(__package__).joinpath("cheat_cell.py").read_text(encoding="utf-8")
+
+    def script(task: TaskSpec, turn: int) -> Action | None:
+        look = f"cheat_found = cheat_find({task.task_id!r}, globals())"
+        take = "if cheat_found:\n    submit(cheat_found[0])"
+        return _cell((f"{source}\n\n{look}", take), turn)
+
+    return ScriptedPolicy("cheat", script)
 
 
 def _cell(cells: Sequence[str], turn: int) -> Action | None:
