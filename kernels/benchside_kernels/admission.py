@@ -22,6 +22,7 @@ START_MIB = 48.0
 SETTLE_S = 2.0
 MAX_STALLED_PERCENT = 20.0
 LOOK_EVERY_S = 0.1
+LOOK_AGAIN_S = 0.02  # starts in a row need not each read what the system says
 
 
 class Admission:
@@ -42,13 +43,17 @@ class Admission:
         self._start_mib = start_mib
         self._memory, self._stalled = memory or our_memory, stalled or memory_stalls
         self._recent: list[float] = []
+        self._seen = (0.0, 0.0)
+        self._looked = -math.inf
         self._turn = asyncio.Lock()
 
     def problem(self) -> str | None:
         """Why no kernel should start now; None if one may."""
-        total, available = self._memory()
-        reserved = reserved_mib(total)
         now = time.monotonic()
+        if now - self._looked > LOOK_AGAIN_S:
+            self._looked, self._seen = now, self._memory()
+        total, available = self._seen
+        reserved = reserved_mib(total)
         self._recent = [start for start in self._recent if now - start < SETTLE_S]
         free = available - reserved - self._start_mib * (len(self._recent) + 1)
         if free < 0:

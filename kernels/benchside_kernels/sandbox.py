@@ -102,11 +102,12 @@ def detect_sandbox() -> Isolation:
     return Isolation("sandbox", landlock.abi(), (memory, "CPU time"))
 
 
-def python_folders() -> list[Path]:
+@functools.cache
+def python_folders() -> tuple[Path, ...]:
     """What a kernel reads to run at all: the system's libraries, Python, and this package."""
     roots = [Path(name) for name in ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")]
     roots += [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parent]
-    return list(dict.fromkeys(root.resolve() for root in roots if root.exists()))
+    return tuple(dict.fromkeys(root.resolve() for root in roots if root.exists()))
 
 
 def file_rules(

@@ -14,6 +14,7 @@ import contextlib
 import getpass
 import io
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
@@ -200,7 +202,6 @@ def build_shell(namespace: dict[str, Any], ipython_folder: str) -> Any:
     config.InteractiveShellApp.exec_PYTHONSTARTUP = False
     config.Completer.use_jedi = False
     profile = ProfileDir.create_profile_dir_by_name(ipython_folder, "default")
-    streams = sys.stdout, sys.stderr, sys.displayhook
     shell: Any = ZMQInteractiveShell.instance(
         config=config, profile_dir=profile, user_ns=namespace, compiler_class=XCachingCompiler
     )
@@ -214,10 +215,17 @@ def build_shell(namespace: dict[str, Any], ipython_folder: str) -> Any:
     inline = sys.modules.get("matplotlib_inline.backend_inline")
     if inline is not None:  # imported before there was a shell: its hooks are not installed yet
         inline._enable_matplotlib_integration()
+    warm_up(shell, WARM_CELLS)
+    return shell
+
+
+def warm_up(shell: Any, cells: Sequence[str]) -> None:
+    """Run a few cells that leave nothing, so that later ones find the pages that they write to."""
+    streams = sys.stdout, sys.stderr, sys.displayhook
     with open(os.devnull, "w") as sink:  # noqa: PTH123
         sys.stdout = sys.stderr = sink
         try:
-            for source in WARM_CELLS:
+            for source in cells:
                 shell.run_cell(source, store_history=False)
         finally:
             sys.stdout, sys.stderr, sys.displayhook = streams
@@ -227,19 +235,31 @@ def build_shell(namespace: dict[str, Any], ipython_folder: str) -> Any:
     for name in ("last_type", "last_value", "last_traceback", "last_exc"):
         if hasattr(sys, name):
             delattr(sys, name)
-    return shell
 
 
-def serve(shell: Any, connection: socket.socket, max_chars: int) -> NoReturn:
-    """Run cells until the host closes the connection or a cell ends the kernel.
+def serve(
+    shell: Any, connection: socket.socket, prepare_for: Callable[[dict[str, Any]], None]
+) -> NoReturn:
+    """Prepare for a session, then run cells until the host closes the connection or a cell ends it.
 
     As in ipykernel a loop runs in cells and between them, so that tasks go on; it is made here,
     since a loop made before the fork would be shared with the zygote.
+
+    Args:
+        prepare_for: called with the first request, a `Preparation`.
     """
+    loop = _fresh_loop()
+    if not select.select([connection], [], [], 0)[0]:  # in stock: there is time
+        warm_up(shell, WARM_CELLS[:1])  # others would cost each kernel megabytes
+        loop.run_until_complete(asyncio.sleep(0))
+    first = receive(connection)
+    if first is None:
+        os._exit(0)
+    prepare_for(first["prepare"])
+    max_chars = first["prepare"]["max_chars"]
     outlet = Outlet(connection, max_chars)
     _wire(shell, outlet)
     os.register_at_fork(after_in_child=_plain_streams)
-    loop = _fresh_loop()
     ready = pack({"cell": 0, "kind": "ready", "content": {}})
     socket.send_fds(connection, [ready], [os.pidfd_open(os.getpid())])  # for signals from the host
     while (request := _next(loop, connection)) is not None:

@@ -246,14 +246,9 @@ class Zygote:
             self._sandbox.enter_kernel(slot, keep=(connection_fd, exits), key_fd=exits)
             os.close(exits)
             os.setsid()
-            from benchside_kernels.frames import receive  # noqa: PLC0415 (imported already)
             from benchside_kernels.shell import serve  # noqa: PLC0415 (imported already)
 
-            request = receive(connection)
-            if request is None:
-                os._exit(0)
-            self._prepare(request["prepare"])
-            serve(self._shell, connection, request["prepare"]["max_chars"])
+            serve(self._shell, connection, self._prepare)
         except BaseException:
             from benchside_kernels.frames import pack  # noqa: PLC0415
 
@@ -265,8 +260,8 @@ class Zygote:
         finally:
             os._exit(70)
 
-    def _prepare(self, request: Preparation) -> None:
-        """Give a fresh kernel its data, seed and `submit`."""
+    def _prepare(self, request: dict[str, Any]) -> None:
+        """Give a fresh kernel its data, seed and `submit`, as a `Preparation` says."""
         from benchside_kernels import startup  # noqa: PLC0415 (imported already)
 
         startup.take_font_list(startup.home_folder())
