@@ -1,7 +1,8 @@
 """The supervisor's view of one pid namespace: its init, the kernel forked first, and its copies.
 
 All die with init. Each kernel's end is noticed at once: the zygote reaps the first one and tells; a
-copy's pidfd shows its end, and init, which reaps it, how it ended.
+copy's pidfd shows its end, and how it ended is read from the zombie or, if the original is gone,
+told by init.
 """
 
 from __future__ import annotations
@@ -195,11 +196,13 @@ class KernelFamily:
         self.listeners = []
 
     def _copy_ended(self, pid: int) -> None:
-        """Wait a moment for init's report of how."""
+        """Learn how from what is left of it; wait a moment for init, where that has reaped it."""
         loop = asyncio.get_running_loop()
         pidfd = self.members[pid].pidfd
         assert pidfd is not None
         loop.remove_reader(pidfd)
+        if (report := _zombie(pidfd)) is not None:
+            self._reports.setdefault(pid, report)
         if pid in self._reports:
             self._end_member(pid)
         else:
@@ -227,6 +230,18 @@ class KernelFamily:
 def _kill(pidfd: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+
+def _zombie(pidfd: int) -> ProcessExit | None:
+    """How a process ended that nobody has reaped; None where it is gone (see proc_pid_stat(5))."""
+    try:
+        fields = Path(f"/proc/{_host_pid(pidfd)}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    if fields[0] != "Z":
+        return None
+    cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return ProcessExit(os.waitstatus_to_exitcode(int(fields[49])), cpu_s)
 
 
 def _host_pid(pidfd: int) -> int:

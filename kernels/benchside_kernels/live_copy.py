@@ -31,24 +31,23 @@ def copy_kernel(connection: socket.socket) -> socket.socket | None:
     _, fds, _, _ = socket.recv_fds(connection, 1, 3)
     threads, drawn, folder = _other_threads(), random.getstate(), _folder()
     copied = socket.socket(fileno=fds[0])
+    reap_copies()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Python warns of threads; the host tells of them
-            between = os.fork()  # the copy's parent ends, so that init adopts it
+            copy = os.fork()
     except OSError as error:
         _tell(copied, "failed", {"reason": f"the kernel cannot fork: {error.strerror}"})
-        between = -1
-    if between:
+        copy = -1
+    if copy:
         copied.close()
         for fd in fds[1:]:
             os.close(fd)
-        if between > 0:
-            with contextlib.suppress(ChildProcessError):  # where a cell ignores SIGCHLD
-                os.waitpid(between, 0)
+        if copy > 0:
+            _copies.add(copy)
         return None
     try:
-        if os.fork():
-            os._exit(0)
+        _copies.clear()
         connection.close()
         _become_copy(copied, fds[1], fds[2], threads, drawn)
         with contextlib.suppress(OSError):  # it was deleted, or lies outside of what is copied
@@ -57,6 +56,19 @@ def copy_kernel(connection: socket.socket) -> socket.socket | None:
         _tell(copied, "failed", {"reason": traceback.format_exc(limit=-3)})
         os._exit(70)
     return copied
+
+
+_copies: set[int] = set()
+"""Copies of this kernel; one that has ended keeps its exit code for the supervisor until reaped."""
+
+
+def reap_copies() -> None:
+    """Let go of copies that have ended."""
+    for pid in list(_copies):
+        with contextlib.suppress(ChildProcessError):  # a cell has waited for it, or ignores SIGCHLD
+            if os.waitpid(pid, os.WNOHANG)[0] == 0:
+                continue
+        _copies.discard(pid)
 
 
 def _become_copy(

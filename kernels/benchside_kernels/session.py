@@ -15,7 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -302,7 +302,11 @@ class KernelSession:
         """Take the kernel down and give back what it held; safe to call again."""
         kernel, self._kernel = self._kernel, None
         if kernel is not None:
-            self._exits.append(await kernel.kill())
+            peak_mib = kernel.peak_mib()
+            end = await kernel.kill()
+            if end.peak_mib is None:  # nobody was told: a copy
+                end = replace(end, peak_mib=peak_mib)
+            self._exits.append(end)
             await kernel.release()
 
     async def _wait(

@@ -36,7 +36,7 @@ from traitlets.config import Config
 
 from benchside_kernels.frames import MAX_FRAME_BYTES, pack, receive
 from benchside_kernels.jupyter import become_jupyter_kernel, prepare
-from benchside_kernels.live_copy import copy_kernel
+from benchside_kernels.live_copy import copy_kernel, reap_copies
 
 FLUSH_CHARS = 8_192
 FLUSH_S = 0.05
@@ -263,6 +263,7 @@ def serve(
     ready = pack({"cell": 0, "kind": "ready", "content": {}})
     socket.send_fds(connection, [ready], [os.pidfd_open(os.getpid())])  # for signals from the host
     while (request := _next(loop, connection)) is not None:
+        reap_copies()
         if "attach" in request:
             outlet.begin(0)
             become_jupyter_kernel(shell, connection, request, lambda: outlet.send("attached", {}))
