@@ -21,6 +21,8 @@ from benchside.commands import RunRequest, find_transcript, run_suites
 from benchside.doctor import diagnose, print_diagnosis
 from benchside.episode import UNSCORED
 from benchside.errors import BenchsideError, InfrastructureError
+from benchside.export.export import export_run
+from benchside.export.redaction import MIN_CELL
 from benchside.gate.report import held_back, print_report, read_report
 from benchside.gate.run import GateRequest, gate_suite
 from benchside.library import DATA_VARIABLE, Suite, load_suite, open_suite, prepare
@@ -327,6 +329,30 @@ def grade(run: Path, as_json: AsJson = False) -> None:
         console.print(f"{change['episode_id']}: {change['before']} → {change['after']}")
     console.print(f"{len(changes)} verdicts changed")
     _print_results(folder)
+
+
+@app.command()
+def export(
+    run: Path,
+    to: Annotated[Path, typer.Option(help="New folder.")],
+    redact: Annotated[
+        bool, typer.Option("--redact", help="Take out identifiers, dates, small counts, notes.")
+    ] = False,
+    min_cell: Annotated[
+        int, typer.Option(min=1, help="With --redact: the smallest count that is shown.")
+    ] = MIN_CELL,
+    as_json: AsJson = False,
+) -> None:
+    """Write a run to a new folder for sharing; credentialed data only redacted."""
+    written = export_run(run, to, home_folder(), redact=redact, min_cell=min_cell)
+    if as_json:
+        print(written.model_dump_json(indent=1))
+        return
+    console.print(f"{written.episodes:,} episodes exported to {to}", soft_wrap=True)
+    for kind, count in written.removed.items():
+        console.print(f"  {kind}: {count:,} taken out")
+    for gap in written.not_covered:
+        console.print(f"  not covered: {gap}", soft_wrap=True)
 
 
 @app.command()

@@ -10,13 +10,14 @@ Source of the measure: T. Brown et al., Language Models are Few-Shot Learners (2
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from benchside.task import TaskSpec
 
 GRAM = 10
 MOST_SHARED = 0.8
+COMMON = 0.2  # 10-grams in so many of all groups are a suite's frame, and are not counted
 
 _SLOT = re.compile(r"'[^'\n]{1,80}'|\"[^\"\n]{1,80}\"|`[^`\n]{1,80}`|\d[\d.,:/-]*")
 
@@ -34,18 +35,26 @@ def grams(words: tuple[str, ...]) -> set[int]:
 
 def leakage(tasks: Iterable[TaskSpec]) -> tuple[str, ...]:
     """Return what train and test share, in sentences; empty where they share nothing."""
+    common = Counter[int]()
+    by_group: dict[str, set[int]] = defaultdict(set)
     splits: dict[str, set[str]] = defaultdict(set)
     wordings: dict[str, dict[tuple[str, ...], int]] = defaultdict(lambda: defaultdict(int))
     for task in tasks:
         splits[task.group].add(task.split)
-        wordings[task.split][masked_words(task.prompt)] += 1
+        words = masked_words(task.prompt)
+        wordings[task.split][words] += 1
+        by_group[task.group] |= grams(words)
+    for own in by_group.values():
+        common.update(own)
+    fewest = max(COMMON * len(by_group), 5)  # of two groups, nothing can be told to be a frame
+    frame = {gram for gram, count in common.items() if count >= fewest}
     findings = []
     for split in ("valid", "test"):
         shared = sorted(group for group, where in splits.items() if {"train", split} <= where)
         if shared:
             shown = ", ".join(shared[:3]) + (" …" if len(shared) > 3 else "")
             findings.append(f"{len(shared):,} groups are in train and in {split}: {shown}")
-        alike, total = _alike(wordings["train"], wordings[split])
+        alike, total = _alike(wordings["train"], wordings[split], frame)
         if alike:
             findings.append(
                 f"{alike:,} of {total:,} {split} tasks share at least {MOST_SHARED:.0%} of their "
@@ -55,12 +64,12 @@ def leakage(tasks: Iterable[TaskSpec]) -> tuple[str, ...]:
 
 
 def _alike(
-    train: dict[tuple[str, ...], int], held_out: dict[tuple[str, ...], int]
+    train: dict[tuple[str, ...], int], held_out: dict[tuple[str, ...], int], frame: set[int]
 ) -> tuple[int, int]:
-    known = {gram for words in train for gram in grams(words)}
+    known = {gram for words in train for gram in grams(words)} - frame
     alike = 0
     for words, count in held_out.items():
-        own = grams(words)
-        if known and len(own & known) >= MOST_SHARED * len(own):
+        own = grams(words) - frame
+        if own and len(own & known) >= MOST_SHARED * len(own):
             alike += count
     return alike, sum(held_out.values())
