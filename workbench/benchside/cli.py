@@ -37,6 +37,7 @@ from benchside.tables import outcome_line, result_table
 from benchside.task import Split
 from benchside.transcript import read_transcript
 from benchside_kernels.errors import KernelError
+from benchside_kernels.makers import open_kernels
 from benchside_kernels.sandbox import Level
 from benchside_kernels.startup import home_folder
 
@@ -303,22 +304,23 @@ def attach(
 
 @app.command()
 def grade(run: Path, as_json: AsJson = False) -> None:
-    """Grade a run's stored episodes again with today's graders; nothing is executed."""
+    """Grade a run's stored episodes again with today's graders; only submitted programs are run."""
     folder = RunFolder(run)
     folder.config()
 
     async def work() -> list[dict[str, JsonValue]]:
         changes: list[dict[str, JsonValue]] = []
         with folder.lock():
-            async for regraded in regrade(folder, home_folder()):
-                if regraded.changed:
-                    changes.append(
-                        {
-                            "episode_id": regraded.before.episode_id,
-                            "before": regraded.before.outcome,
-                            "after": regraded.after.outcome,
-                        }
-                    )
+            async with open_kernels() as maker:  # none starts unless a program has to be run
+                async for regraded in regrade(folder, home_folder(), maker):
+                    if regraded.changed:
+                        changes.append(
+                            {
+                                "episode_id": regraded.before.episode_id,
+                                "before": regraded.before.outcome,
+                                "after": regraded.after.outcome,
+                            }
+                        )
         return changes
 
     changes = asyncio.run(work())

@@ -67,6 +67,7 @@ _ANSWER_FORMS: dict[AnswerKind, str] = {
     "list": "a list; its order matters",
     "table": "a table, as a list of rows or as a DataFrame",
     "record": "an object (dict) of named parts",
+    "code": "the source text of a Python program (a string); it is run in a fresh kernel",
 }
 
 
@@ -126,6 +127,8 @@ def _answer_text(answer: AnswerSchema) -> str:
         lines.append(f"One of: {', '.join(answer.choices)}")
     if answer.columns is not None:
         lines.append(f"Columns: {', '.join(answer.columns)}")
+    if answer.entry is not None:
+        lines.append(f"It defines the function: {answer.entry}")
     return "\n".join(lines)
 
 

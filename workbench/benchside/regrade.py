@@ -1,4 +1,4 @@
-"""Grades stored episodes again, from their transcripts, without running anything."""
+"""Grades stored episodes again, from their transcripts; only submitted programs are run."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchside.batch import hidden_paths
 from benchside.episode import UNSCORED, Episode
 from benchside.errors import InputError
 from benchside.library import Suite, load_suite
 from benchside.rollout import grade_submission
 from benchside.store import RunFolder
+from benchside_kernels.backend import KernelMaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,11 @@ class Regraded:
         return self.before.outcome != self.after.outcome
 
 
-async def regrade(folder: RunFolder, home: Path) -> AsyncIterator[Regraded]:
+async def regrade(folder: RunFolder, home: Path, maker: KernelMaker) -> AsyncIterator[Regraded]:
     """Grade each submitted episode of a run with today's graders and store what changed.
+
+    Args:
+        maker: starts the kernels of submitted programs.
 
     Raises:
         DataMissingError: the suite's build that the run used is not prepared any more.
@@ -38,13 +43,13 @@ async def regrade(folder: RunFolder, home: Path) -> AsyncIterator[Regraded]:
     }
     for episode_id in folder.rows():
         before = folder.episode(episode_id)
-        after = await _again(before, suites[before.task.suite])
+        after = await _again(before, suites[before.task.suite], maker)
         if after != before:
             folder.finish(after)
         yield Regraded(before, after)
 
 
-async def _again(episode: Episode, suite: Suite) -> Episode:
+async def _again(episode: Episode, suite: Suite, maker: KernelMaker) -> Episode:
     known = suite.task(episode.task.task_id)
     if known.hash != episode.task.hash:
         raise InputError(
@@ -53,7 +58,9 @@ async def _again(episode: Episode, suite: Suite) -> Episode:
         )  # fmt: skip
     if episode.submission is None:
         return episode
-    verdict = await grade_submission(suite, known, episode.submission)
+    verdict = await grade_submission(
+        suite, known, episode.submission, maker, hidden_paths(suite.home)
+    )
     outcome = "solved" if verdict.passed else "wrong"
     recovered = {"failure": None} if episode.outcome in UNSCORED else {}
     return episode.model_copy(update={"grade": verdict, "outcome": outcome, **recovered})

@@ -32,8 +32,10 @@ from benchside.errors import (
     IntegrityError,
     PolicyError,
 )
+from benchside.execution import observe
 from benchside.grade import Grade
-from benchside.graders import grade, grade_missing
+from benchside.graders import ProgramGrader, grade, grade_missing
+from benchside.graders.grading import build_task_grader
 from benchside.isolation import check_isolation
 from benchside.library import Suite
 from benchside.policy import Action, Conversation, Message, Policy, Turn
@@ -44,6 +46,7 @@ from benchside_kernels.cell import CellResult
 from benchside_kernels.errors import KernelStartError
 from benchside_kernels.hosts import Host
 from benchside_kernels.session import KernelSession, KernelUsage
+from benchside_kernels.submission import Json
 
 MAX_IDLE_TURNS = 3
 GRADING_TIMEOUT_S = 60.0
@@ -123,7 +126,7 @@ async def run_episode(
     except Exception as error:  # one capture point: a bug of ours ends this episode, not the batch
         _record(progress, error, "infrastructure_error")
     duration_s = time.monotonic() - progress.started
-    submitted, verdict = await _grade(suite, task, progress)
+    submitted, verdict = await _grade(suite, task, progress, maker, hidden)
     ended = progress.reason
     return Episode(
         episode_id=assignment.episode_id,
@@ -264,7 +267,11 @@ async def _observe(
 
 
 async def _grade(
-    suite: Suite, task: TaskSpec, progress: _Progress
+    suite: Suite,
+    task: TaskSpec,
+    progress: _Progress,
+    maker: KernelMaker,
+    hidden: tuple[Path, ...],
 ) -> tuple[Submitted | None, Grade | None]:
     """Grade what was submitted; no grade where infrastructure or the grader itself failed."""
     results = [turn.result for turn in progress.turns if turn.result is not None]
@@ -275,14 +282,24 @@ async def _grade(
         return None, grade_missing(task)
     submitted = Submitted(value=submission.value)
     try:
-        return submitted, await grade_submission(suite, task, submitted)
+        return submitted, await grade_submission(suite, task, submitted, maker, hidden)
     except Exception as error:  # a grader's crash must not become a reward, nor end the batch
         _record(progress, error, "grader_error")
         return submitted, None
 
 
-async def grade_submission(suite: Suite, task: TaskSpec, submitted: Submitted) -> Grade:
-    """Load the answer key and grade, off the event loop.
+async def grade_submission(
+    suite: Suite,
+    task: TaskSpec,
+    submitted: Submitted,
+    maker: KernelMaker,
+    hidden: tuple[Path, ...],
+) -> Grade:
+    """Load the answer key and grade, off the event loop; a program runs in a kernel of its own.
+
+    Args:
+        maker: starts that kernel.
+        hidden: paths that the program must not read.
 
     A grader that does not end is left behind in its thread, which holds up neither other gradings
     nor the end of the process. (It does hold them up while it keeps Python's global lock.)
@@ -290,6 +307,32 @@ async def grade_submission(suite: Suite, task: TaskSpec, submitted: Submitted) -
     Raises:
         GraderError: it took too long or crashed.
     """
+    try:
+        async with asyncio.timeout(GRADING_TIMEOUT_S):
+            value = submitted.value
+            if task.grader.name == ProgramGrader.name:
+                value = await _observed(suite, task, value, maker, hidden)
+            return await _graded(suite, task, value)
+    except TimeoutError:
+        raise GraderError(
+            f"grading took longer than {GRADING_TIMEOUT_S:.0f} s", where=task.task_id,
+            value=task.grader.name,
+        ) from None  # fmt: skip
+
+
+async def _observed(
+    suite: Suite, task: TaskSpec, value: Json, maker: KernelMaker, hidden: tuple[Path, ...]
+) -> Json:
+    """Run a submitted program in a kernel of the task's image."""
+    key = await asyncio.to_thread(suite.answer_key, task.task_id)
+    grader = build_task_grader(task, key)
+    assert isinstance(grader, ProgramGrader)
+    image = suite.image(task)
+    return await observe(grader, value, image=image, maker=maker, hidden=hidden)
+
+
+async def _graded(suite: Suite, task: TaskSpec, value: Json) -> Grade:
+    """Grade in a thread that nobody has to wait for."""
     loop = asyncio.get_running_loop()
     graded: asyncio.Future[Grade] = loop.create_future()
 
@@ -304,20 +347,14 @@ async def grade_submission(suite: Suite, task: TaskSpec, submitted: Submitted) -
     def work() -> None:
         verdict, failure = None, None
         try:
-            verdict = grade(task, suite.answer_key(task.task_id), submitted.value)
+            verdict = grade(task, suite.answer_key(task.task_id), value)
         except Exception as error:  # goes to whoever waits
             failure = error
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(settle, verdict, failure)
 
     threading.Thread(target=work, name=f"grading {task.task_id}", daemon=True).start()
-    try:
-        return await asyncio.wait_for(graded, GRADING_TIMEOUT_S)
-    except TimeoutError:
-        raise GraderError(
-            f"grading took longer than {GRADING_TIMEOUT_S:.0f} s", where=task.task_id,
-            value=task.grader.name,
-        ) from None  # fmt: skip
+    return await graded
 
 
 def _record(progress: _Progress, error: Exception, blame: Outcome) -> None:

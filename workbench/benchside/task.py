@@ -17,7 +17,17 @@ from benchside_kernels.hosts import Host
 from benchside_kernels.sandbox import Level
 
 AnswerKind = Literal[
-    "number", "integer", "text", "boolean", "date", "duration", "set", "list", "table", "record"
+    "number",
+    "integer",
+    "text",
+    "boolean",
+    "date",
+    "duration",
+    "set",
+    "list",
+    "table",
+    "record",
+    "code",
 ]
 Split = Literal["train", "valid", "test"]
 Sensitivity = Literal["open", "credentialed"]
@@ -40,11 +50,12 @@ class AnswerSchema(Frozen):
 
     Args:
         kind: the type; `duration` is a timedelta or a string such as "3 weeks 2 days", `record`
-            a dict of named parts.
+            a dict of named parts, `code` the source text of a Python program.
         description: one sentence for the prompt, such as "hazard ratio, rounded to 3 decimals".
         unit: unit of a number, such as "mg/dL"; a submission with another unit fails.
         choices: the allowed values of a closed answer.
         columns: the columns of a table, where the task names them.
+        entry: the name of the function that a program defines.
         may_abstain: True where `submit(None)` can be the right answer (unanswerable questions).
     """
 
@@ -53,6 +64,7 @@ class AnswerSchema(Frozen):
     unit: str | None = None
     choices: tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
+    entry: str | None = None
     may_abstain: bool = False
 
 

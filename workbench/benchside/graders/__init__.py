@@ -12,6 +12,7 @@ from benchside.graders.grader import known_graders
 from benchside.graders.grading import grade, grade_missing, validate_task
 from benchside.graders.number import IntegerGrader, NumberGrader
 from benchside.graders.prediction import PredictionGrader
+from benchside.graders.program import ProgramGrader
 from benchside.graders.table import TableGrader
 from benchside.graders.text import BooleanGrader, TextGrader
 
@@ -25,6 +26,7 @@ __all__ = [
     "ListGrader",
     "NumberGrader",
     "PredictionGrader",
+    "ProgramGrader",
     "RecordGrader",
     "SetGrader",
     "TableGrader",

@@ -37,6 +37,7 @@ _CONSTANTS: dict[AnswerKind, JsonValue] = {
     "list": [1],
     "table": [[1]],
     "record": {},
+    "code": "",
 }
 
 
@@ -161,6 +162,8 @@ def _cell(cells: Sequence[str], turn: int) -> Action | None:
 
 
 def _likely(answer: AnswerSchema) -> JsonValue:
+    if answer.entry is not None:
+        return f"def {answer.entry}(*arguments):\n    return 1\n"
     return answer.choices[0] if answer.choices else _CONSTANTS[answer.kind]
 
 
