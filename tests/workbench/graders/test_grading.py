@@ -26,6 +26,7 @@ TASKS = [
     ("any_of", [3, "three"], {"alternatives": [{"grader": "integer"}, {"grader": "text"}]}),
     ("prediction", {"$series": {"index": ["a", "b"], "values": [0, 1]}},
      {"metric": "auroc", "threshold": 0.7}),
+    ("program", [{"returned": 3, "arguments": [1, 2], "files": {}}], {"entry": "add"}),
 ]  # fmt: skip
 
 
@@ -34,6 +35,9 @@ def tasks():
         if name == "prediction":  # the gold is JSON already
             task, _ = task_and_key(name, 0, params)
             yield task, AnswerKey(task_id=task.task_id, value=gold)
+        elif name == "program":
+            cases = [{"arguments": [1, 2]}]
+            yield task_and_key(name, gold, params, secret={"cases": cases}, kind="code")
         else:
             yield task_and_key(name, gold, params)
 

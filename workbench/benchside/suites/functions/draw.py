@@ -32,6 +32,10 @@ class Draw:
         """True in that share of draws."""
         return self.random.random() < share
 
+    def picks(self, items: Sequence[T], fewest: int, most: int) -> list[T]:
+        """Some of the items, repeated ones included."""
+        return [self.pick(items) for _ in range(self.integer(fewest, most))]
+
     def text(self, low: int, high: int, letters: str) -> str:
         """A text of `low` to `high` letters."""
         return "".join(self.random.choices(letters, k=self.integer(low, high)))

@@ -329,20 +329,23 @@ def cpg_windows(dna: str, window: int, least: float) -> list[int]:
         r[-1] if parts == "last" else r[0]
         for r in sorted((s + end)[i:] + (s + end)[:i] for i in range(len(s) + 1))
     ),
-    step=(1,),
 )
-def burrows_wheeler(text: str, end: str, parts: str, step: int) -> str:
+def burrows_wheeler(text: str, end: str, parts: str) -> str:
     """Return the {parts} column of the sorted rotations of `text` with "{end}" appended.
 
-    Rotations sort by character code. Take every {step}th row, from the first.
+    Rotations sort by character code.
     """
     text += end
     order = sorted(range(len(text)), key=lambda i: text[i:] + text[:i])
     shift = -1 if parts == "last" else 0
-    return "".join(text[i + shift] for i in order)[::step]
+    return "".join(text[i + shift] for i in order)
 
 
-@sequences(lambda d: [d.protein(0, 25)], kind=("average", "monoisotopic"), charge=(0, 1, 2, 3))
+@sequences(
+    lambda d: [d.text(0, 25, "GASPV" * 9 + "Z")],
+    kind=("average", "monoisotopic"),
+    charge=(0, 1, 2, 3),
+)
 def peptide_mass(peptide: str, kind: str, charge: int) -> float:
     """Return the {kind} mass of a peptide of G, A, S, P and V, in Da; with charge {charge}, m/z.
 
