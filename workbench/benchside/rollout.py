@@ -292,13 +292,13 @@ async def grade_submission(
     suite: Suite,
     task: TaskSpec,
     submitted: Submitted,
-    maker: KernelMaker,
-    hidden: tuple[Path, ...],
+    maker: KernelMaker | None = None,
+    hidden: tuple[Path, ...] = (),
 ) -> Grade:
     """Load the answer key and grade, off the event loop; a program runs in a kernel of its own.
 
     Args:
-        maker: starts that kernel.
+        maker: starts that kernel; None where no programs are to be run.
         hidden: paths that the program must not read.
 
     A grader that does not end is left behind in its thread, which holds up neither other gradings
@@ -321,9 +321,13 @@ async def grade_submission(
 
 
 async def _observed(
-    suite: Suite, task: TaskSpec, value: Json, maker: KernelMaker, hidden: tuple[Path, ...]
+    suite: Suite, task: TaskSpec, value: Json, maker: KernelMaker | None, hidden: tuple[Path, ...]
 ) -> Json:
     """Run a submitted program in a kernel of the task's image."""
+    if maker is None:
+        raise GraderError(
+            "a submitted program cannot be graded without kernels", where=task.task_id
+        )
     key = await asyncio.to_thread(suite.answer_key, task.task_id)
     grader = build_task_grader(task, key)
     assert isinstance(grader, ProgramGrader)
