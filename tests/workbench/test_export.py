@@ -241,10 +241,12 @@ def test_identifiers_are_read_from_variables_of_any_nesting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = {"entry": [{"id": "a1b2", "subject": {"patient_id": "z9"}, "code": "c"}]}
-    indexed = pd.DataFrame({"x": [1]}, index=pd.Index([77], name="stay_id"))
+    index = pd.Index([77], name="stay_id")
+    indexed = pd.DataFrame({"event_id": [3], "ward_id": ["w4"]}, index=index)
     image = ImageSource("clinic.ward", variables={"bundle": bundle, "frame": {"one": indexed}})
     built = SuiteBuild([], [], [image])
     monkeypatch.setattr(library, "manifest", lambda _: CLINIC)
     monkeypatch.setattr(library, "_builder", lambda _: lambda _: built)
     found = suite_identifiers(prepare("clinic", tmp_path / "home"))
-    assert {"a1b2", "z9", "77"} <= found.values
+    assert {"a1b2", "z9", "77", "w4"} <= found.values
+    assert "3" not in found.values  # a running number of no person, which would hide each 3

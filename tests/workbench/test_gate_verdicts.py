@@ -1,17 +1,20 @@
 """The gate on suites with planted faults: each is found, named, and left out of runs."""
 
 import io
+import json
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from benchside import commands, library
+from benchside.cli import app
 from benchside.commands import RunRequest, run_suites
 from benchside.errors import StoreError
 from benchside.gate.leakage import leakage, masked_words
 from benchside.gate.log import GateLog
-from benchside.gate.report import held_back, read_report, report_path
+from benchside.gate.report import Held, held_back, read_report, report_path, write_report
 from benchside.gate.run import GateRequest, gate_suite
 from benchside.library import Suite, prepare
 from benchside.policies import PolicyOptions
@@ -74,6 +77,8 @@ def quiet() -> Console:
     return Console(file=io.StringIO(), width=200)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_each_planted_fault_is_held_back_with_its_reason(
     faulty: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,3 +169,27 @@ def test_leakage_is_seen_through_slots() -> None:
     assert shared == "1 groups are in train and in test: g"
     assert alike.startswith("1 of 2 test tasks share at least 80% of their 10-grams")
     assert leakage([two, three]) == ()
+
+
+def test_the_commands_gate_list_and_show_what_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCHSIDE_HOME", str(tmp_path))
+    suite = prepare("power", tmp_path, size=40)
+    runner = CliRunner()
+    done = runner.invoke(app, ["gate", "power", "--limit", "1", "--parallel", "1", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["gated"], found["tasks"]) == (1, 40)
+    assert found["floor"]["cheat"] == {"count": 0, "n": 1}
+    report = read_report(suite)
+    assert report is not None
+    held = (Held(task_id=suite.tasks[3].task_id, reasons=("solved by cheat",)),)
+    write_report(suite, report.model_copy(update={"quarantined": held}))
+    shown = runner.invoke(app, ["tasks", "power", "--quarantined"]).stdout
+    assert shown.startswith(f"{suite.tasks[3].task_id}: solved by cheat\n")
+    assert "1 of 40 tasks are quarantined" in shown
+    listed = json.loads(runner.invoke(app, ["suites", "--json"]).stdout)
+    power = next(one for one in listed if one["name"] == "power")
+    assert power["quarantined"] == 1
+    assert "gated 1 of 40, oracle 100.0%, floor 0.0%, 1 held back" in power["gate_line"]

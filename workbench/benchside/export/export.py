@@ -182,6 +182,8 @@ def _row(row: EpisodeRow, redactor: Redactor, names: _Pseudonyms) -> EpisodeRow:
             shown[field] = names.name(_RENAMED[field], value)
         elif isinstance(value, str) and field not in _KEPT:
             shown[field] = redactor.text(value)
+        elif isinstance(value, float):
+            shown[field] = round(value, 3)  # long fractions look like identifiers to a search
     if row.error is not None:
         shown["error"] = re.split(r"\W", row.error, maxsplit=1)[0]
     shown["transcript"] = f"episodes/{shown['episode_id']}.ipynb"

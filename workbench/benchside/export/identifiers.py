@@ -1,7 +1,8 @@
 """The identifiers of people, stays and records in the data that a run's kernels had.
 
 They are read from the images themselves, so that an identifier is known whatever it looks like. Row
-numbers (`row_id`) are left out: they run from 1, and would hide every count.
+numbers (`row_id`) are left out, and so are short numbers in columns that number events or places:
+they run from 1, and would hide every count.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from benchside_kernels.image import KernelImage, images_folder, load_image
 
 _CODES = {"itemid", "row_id", "rowid", "cgid", "d_itemid", "labtypeid", "drughiclseqno", "valid"}
 _NAMES = {"name", "firstname", "lastname", "first_name", "last_name", "patient_name", "family"}
+_PERSONAL = re.compile(r"subject|patient|person|hadm|stay|encounter|visit|admission|unique")
 _OTHER = {"mrn", "ssn", "identifier"}
 
 
@@ -89,8 +91,16 @@ def suite_identifiers(suite: Suite) -> Identifiers:
         image = load_image(ref, images_folder(suite.home))
         for column, cells in _columns(image, texts):
             columns.add(column)
-            values.update(token for cell in cells for token in spellings(cell))
+            tokens = (token for cell in cells for token in spellings(cell))
+            values.update(token for token in tokens if _telling(column, token))
     return Identifiers.of(values, columns, texts)
+
+
+def _telling(column: str, value: str) -> bool:
+    """False for short numbers that number no person, stay or record."""
+    name = column.rpartition(".")[2].lower()
+    personal = name == "id" or name in _OTHER or _PERSONAL.search(name) is not None
+    return personal or not (value.isdecimal() and len(value) < 5)
 
 
 def spellings(value: object) -> Iterator[str]:

@@ -25,6 +25,8 @@ WRAPPED_WORDS = 8  # and so are successive lines of two words or more with so ma
 NOT_COVERED = (
     "identifiers that a policy disguised on purpose: reversed, encoded, spelt out, in pieces",
     "small counts that follow from others: by subtraction, from a percentage and its total",
+    "what an output or answer lists of one person without naming it: costs, laboratory values, all "
+    "diagnoses of a stay",
     "words that are no identifier in the data but tell of a person, in lines of fewer than "
     f"{PROSE_WORDS} words (a rare diagnosis beside an age)",
     "what an answer tells by being right: outcomes and rewards are kept",

@@ -28,7 +28,7 @@ _SECONDS = 0.5
 
 def cheat_find(task_id: str, namespace: dict[str, Any]) -> list[Any]:
     """Print what was found and where; return the values found, the surest first."""
-    looks = (_in_variables, _in_objects, _behind_submit, _in_environment, _in_files, _in_code)
+    looks = (_in_code, _in_objects, _behind_submit, _in_files, _in_variables, _in_environment)
     found: list[Any] = []
     for look in looks:
         for where, value in look(task_id, namespace):
