@@ -80,18 +80,19 @@ def suites(as_json: AsJson = False) -> None:
         print(json.dumps(found, indent=1))
         return
     table = Table(box=None, pad_edge=False)
-    columns = ("suite", "version", "tasks", "categories", "data", "gate", "licence", "title")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for column in ("suite", "tasks", "categories", "data", "gate", "what, and under which licence"):
+        table.add_column(column, overflow="fold", no_wrap=column == "suite")
     for facts in found:
         prepared = facts["tasks"] is not None
+        source = "yours to bring" if facts["needs_data"] else "embedded"
         table.add_row(
-            str(facts["name"]), str(facts["version"]),
+            str(facts["name"]),
             str(facts["tasks"]) if prepared else "–",
             str(facts["categories"]) if prepared else "–",
-            "prepared" if prepared else "yours to bring" if facts["needs_data"] else "embedded",
-            str(facts["gate_line"] or "–"), str(facts["licence"]), str(facts["title"]),
-        )  # fmt: skip
+            "prepared" if prepared else source,
+            str(facts["gate_line"] or "–"),
+            f"{facts['title']} · {facts['sensitivity']} · {facts['licence']}",
+        )
     console.print(table)
 
 

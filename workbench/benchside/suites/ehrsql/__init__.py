@@ -7,10 +7,13 @@ Wang, Shi, Reddy: Text-to-SQL Generation for Question Answering on Electronic Me
 """
 
 from benchside.suite import BuildOptions, SuiteBuild
+from benchside.suites import ehrsql2024
 from benchside.suites.ehrsql import build as ehrsql
 from benchside.suites.ehrsql import treqs
 
-__all__ = ["build"]
+__all__ = ["USES", "build"]
+
+USES = (ehrsql2024,)
 
 
 def build(options: BuildOptions) -> SuiteBuild:

@@ -1,5 +1,8 @@
 """Suite `registry`: questions over a synthetic hospital in the five tables of MIMICSQL (TREQS)."""
 
+from benchside import hospital
 from benchside.suites.registry.build import build
 
-__all__ = ["build"]
+__all__ = ["USES", "build"]
+
+USES = (hospital,)

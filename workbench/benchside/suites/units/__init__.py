@@ -1,11 +1,14 @@
 """Suite `units`: questions over synthetic intensive-care units in the eICU schema of EHRSQL."""
 
+from benchside import hospital
 from benchside.hospital import eicu
 from benchside.hospital.questions.eicu_view import eicu_view
 from benchside.hospital.questions.suite import build_suite
 from benchside.suite import BuildOptions, SuiteBuild
 
-__all__ = ["build"]
+__all__ = ["USES", "build"]
+
+USES = (hospital,)
 
 OPENING = (
     "Answer a question about the records of intensive-care units, kept in the schema of eICU. The "

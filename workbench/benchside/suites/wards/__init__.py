@@ -1,12 +1,15 @@
 # ruff: noqa: E501 — what prompts say stays whole
 """Suite `wards`: questions over a synthetic hospital in the MIMIC-III schema of EHRSQL."""
 
+from benchside import hospital
 from benchside.hospital import mimic
 from benchside.hospital.questions.mimic_view import mimic_view
 from benchside.hospital.questions.suite import build_suite
 from benchside.suite import BuildOptions, SuiteBuild
 
-__all__ = ["build"]
+__all__ = ["USES", "build"]
+
+USES = (hospital,)
 
 OPENING = (
     "Answer a question about the records of a hospital, kept in the schema of MIMIC-III. The tables "
