@@ -25,6 +25,7 @@ from benchside.isolation import check_isolation
 from benchside.library import Suite, open_suite
 from benchside.policies import PolicyOptions, ShippedPolicy, make_policy
 from benchside.provenance import provenance
+from benchside.services import check_services
 from benchside.store import EpisodeRow, RunConfig, RunFolder, SuiteUse
 from benchside.task import Sensitivity, Split, TaskSpec
 from benchside_kernels.backend import KernelMaker
@@ -90,6 +91,7 @@ async def run_suites(request: RunRequest, home: Path, console: Console) -> RunFo
         maker = await stack.enter_async_context(open_kernels(request.isolation, WARM_MODULES))
         say_isolation(maker.isolation, console)
         check_isolation((task for _, tasks in chosen for task in tasks), maker.isolation)
+        check_services([task for _, tasks in chosen for task in tasks])
         by_name = {suite.name: suite for suite in suites}
         made = [
             await stack.enter_async_context(

@@ -9,6 +9,7 @@ from pydantic import InstanceOf, JsonValue
 
 from benchside.grade import Grade
 from benchside.policy import Message, Turn
+from benchside.state import ServiceState
 from benchside.task import Frozen, TaskSpec
 
 Outcome = Literal[
@@ -90,6 +91,7 @@ class Episode(Frozen):
         terminated: the policy ended it by submitting; truncated: a budget cut it off.
         grade: None where the episode is unscored.
         parent: id of the episode that this one was continued from.
+        states: what the task's services recorded; it is graded with the submission.
     """
 
     episode_id: str
@@ -109,6 +111,7 @@ class Episode(Frozen):
     usage: EpisodeUsage
     provenance: Provenance
     parent: str | None = None
+    states: tuple[ServiceState, ...] = ()
 
 
 def episode_id(task: TaskSpec, policy: str, sample: int) -> str:

@@ -37,7 +37,7 @@ from benchside.errors import (
 from benchside.graders import validate_task
 from benchside.manifests import manifest
 from benchside.suite import Builder, BuildOptions, SuiteBuild, SuiteManifest
-from benchside.task import AnswerKey, Frozen, TaskSpec, content_hash
+from benchside.task import AnswerKey, Frozen, ServiceRef, TaskSpec, content_hash
 from benchside.task_index import TaskIndex
 from benchside_kernels.image import (
     HOME_VARIABLE,
@@ -110,6 +110,10 @@ class Suite:
     def image(self, task: TaskSpec) -> KernelImage:
         """Return the kernel image of a task."""
         return _checked_image(self.record.images[task.image], images_folder(self.home))
+
+    def service_image(self, ref: ServiceRef) -> KernelImage:
+        """Return the image whose files a service serves."""
+        return _checked_image(self.record.images[ref.image], images_folder(self.home))
 
     def answer_key(self, task_id: str) -> AnswerKey:
         """Return the gold of a task; only graders and the reference policy ask for it."""
@@ -339,6 +343,8 @@ def _check_build(described: SuiteManifest, built: SuiteBuild) -> None:
             "two tasks have this id" if counted[task.task_id] > 1
             else "the task has no answer key" if task.task_id not in keys
             else f"there is no image {task.image}" if task.image not in images
+            else "there is no image of a service"
+            if any(ref.image not in images for ref in task.services)
             else f"its suite is {task.suite} {task.version}"
             if (task.suite, task.version) != (described.name, described.version)
             else None

@@ -59,7 +59,7 @@ async def _again(episode: Episode, suite: Suite, maker: KernelMaker) -> Episode:
     if episode.submission is None:
         return episode
     verdict = await grade_submission(
-        suite, known, episode.submission, maker, hidden_paths(suite.home)
+        suite, known, episode.submission, maker, hidden_paths(suite.home), states=episode.states
     )
     outcome = "solved" if verdict.passed else "wrong"
     recovered = {"failure": None} if episode.outcome in UNSCORED else {}

@@ -40,11 +40,12 @@ from benchside.isolation import check_isolation
 from benchside.library import Suite
 from benchside.policy import Action, Conversation, Message, Policy, Turn
 from benchside.protocol import observation_messages, observation_text, opening_messages
+from benchside.services import Services, open_services
+from benchside.state import ServiceState
 from benchside.task import TaskSpec
 from benchside_kernels.backend import KernelMaker
 from benchside_kernels.cell import CellResult
 from benchside_kernels.errors import KernelStartError
-from benchside_kernels.hosts import Host
 from benchside_kernels.session import KernelSession, KernelUsage
 from benchside_kernels.submission import Json
 
@@ -97,6 +98,7 @@ class _Progress:
     kernel_s: float = 0.0
     restarts: int = 0
     kernel: KernelUsage | None = None
+    states: tuple[ServiceState, ...] = ()
     failure: Failure | None = None
     blame: Outcome = "infrastructure_error"
 
@@ -147,6 +149,7 @@ async def run_episode(
         provenance=provenance.model_copy(
             update={"image": progress.image, "seed": assignment.seed, "hosts": task.hosts}
         ),
+        states=progress.states,
     )
 
 
@@ -158,15 +161,34 @@ async def _run_in_kernel(
     on_turn: Callable[[Turn], None],
     keep: Keep | None,
 ) -> None:
-    """Start the kernel, take the turns, close the kernel or leave it frozen."""
+    """Open the task's services, run the kernel, and read what the services have recorded."""
     task = assignment.task
     check_isolation([task], maker.isolation)
     image = assignment.suite.image(task)
     progress.image, progress.opening = image.ref, opening_messages(task, image.description)
+    async with open_services(assignment.suite, task) as services:
+        try:
+            await _run_session(assignment, progress, maker, hidden, on_turn, keep, services)
+        finally:
+            progress.states = services.states()  # no kernel is left that could write
+
+
+async def _run_session(
+    assignment: Assignment,
+    progress: _Progress,
+    maker: KernelMaker,
+    hidden: tuple[Path, ...],
+    on_turn: Callable[[Turn], None],
+    keep: Keep | None,
+    services: Services,
+) -> None:
+    """Start the kernel, take the turns, close the kernel or leave it frozen."""
+    task = assignment.task
+    image = assignment.suite.image(task)
     session = KernelSession(
         image, files=task.files, hidden=hidden, seed=assignment.seed,
         memory_mib=task.limits.memory_mib, max_output_chars=task.limits.max_output_chars,
-        hosts=[Host(name) for name in task.hosts],
+        hosts=services.hosts(task),
         lease_s=task.limits.episode_timeout_s + LEASE_SLACK_S, maker=maker,
     )  # fmt: skip
     progress.setup_source = session.setup_source
@@ -282,7 +304,9 @@ async def _grade(
         return None, grade_missing(task)
     submitted = Submitted(value=submission.value)
     try:
-        return submitted, await grade_submission(suite, task, submitted, maker, hidden)
+        return submitted, await grade_submission(
+            suite, task, submitted, maker, hidden, states=progress.states
+        )
     except Exception as error:  # a grader's crash must not become a reward, nor end the batch
         _record(progress, error, "grader_error")
         return submitted, None
@@ -294,12 +318,15 @@ async def grade_submission(
     submitted: Submitted,
     maker: KernelMaker | None = None,
     hidden: tuple[Path, ...] = (),
+    *,
+    states: tuple[ServiceState, ...] = (),
 ) -> Grade:
     """Load the answer key and grade, off the event loop; a program runs in a kernel of its own.
 
     Args:
         maker: starts that kernel; None where no programs are to be run.
         hidden: paths that the program must not read.
+        states: what the episode's services recorded.
 
     A grader that does not end is left behind in its thread, which holds up neither other gradings
     nor the end of the process. (It does hold them up while it keeps Python's global lock.)
@@ -312,7 +339,7 @@ async def grade_submission(
             value = submitted.value
             if task.grader.name == ProgramGrader.name:
                 value = await _observed(suite, task, value, maker, hidden)
-            return await _graded(suite, task, value)
+            return await _graded(suite, task, value, states)
     except TimeoutError:
         raise GraderError(
             f"grading took longer than {GRADING_TIMEOUT_S:.0f} s", where=task.task_id,
@@ -335,7 +362,9 @@ async def _observed(
     return await observe(grader, value, image=image, maker=maker, hidden=hidden)
 
 
-async def _graded(suite: Suite, task: TaskSpec, value: Json) -> Grade:
+async def _graded(
+    suite: Suite, task: TaskSpec, value: Json, states: tuple[ServiceState, ...]
+) -> Grade:
     """Grade in a thread that nobody has to wait for."""
     loop = asyncio.get_running_loop()
     graded: asyncio.Future[Grade] = loop.create_future()
@@ -351,7 +380,7 @@ async def _graded(suite: Suite, task: TaskSpec, value: Json) -> Grade:
     def work() -> None:
         verdict, failure = None, None
         try:
-            verdict = grade(task, suite.answer_key(task.task_id), value)
+            verdict = grade(task, suite.answer_key(task.task_id), value, states)
         except Exception as error:  # goes to whoever waits
             failure = error
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from benchside_kernels.hosts import Host
 from benchside_kernels.sandbox import Level
@@ -86,6 +86,22 @@ class Limits(Frozen):
     max_kernel_restarts: int = Field(2, ge=0)
 
 
+class ServiceRef(Frozen):
+    """A server that runs beside an episode; see `benchside.services`.
+
+    Args:
+        name: of the service, such as "fhir".
+        host: "host:port" by which the kernel reaches it; one of the task's hosts.
+        image: name of the image whose files it serves; the kernel does not get to see it.
+        params: of the service, such as the time that it takes for now.
+    """
+
+    name: str
+    host: str
+    image: str
+    params: dict[str, JsonValue] = Field(default_factory=dict)
+
+
 class TaskSpec(Frozen):
     """One task: what is asked, over which data, and how the answer is graded. Gold is not in it.
 
@@ -99,6 +115,7 @@ class TaskSpec(Frozen):
         files: names of image files that are copied into the work folder.
         hosts: "host:port" of all that the kernel may reach; without any it has no network.
         isolation: the least level that the kernel must have; see `needed_isolation`.
+        services: servers of the episode's own, each at one of `hosts`.
     """
 
     task_id: str
@@ -117,6 +134,7 @@ class TaskSpec(Frozen):
     sensitivity: Sensitivity = "open"
     hosts: tuple[str, ...] = ()
     isolation: Level | None = None
+    services: tuple[ServiceRef, ...] = ()
 
     @field_validator("hosts")
     @classmethod
@@ -124,6 +142,13 @@ class TaskSpec(Frozen):
         for name in hosts:
             Host(name)
         return hosts
+
+    @model_validator(mode="after")
+    def _check_services(self) -> Self:
+        for ref in self.services:
+            if ref.host not in self.hosts:
+                raise ValueError(f"service {ref.name} is at {ref.host}, which is none of the hosts")
+        return self
 
     @property
     def needed_isolation(self) -> Level:

@@ -43,7 +43,8 @@ def tasks():
 
 
 def test_every_grader_has_a_task_here():
-    known = {name for name in known_graders() if not name.startswith("broken_")}
+    # `charted` also needs what a service recorded: see test_charted
+    known = {name for name in known_graders() if not name.startswith("broken_")} - {"charted"}
     assert {name for name, _, _ in TASKS} == known
     for task, key in tasks():
         validate_task(task, key)

@@ -4,6 +4,7 @@ Importing the graders here makes them known by name.
 """
 
 from benchside.grade import Grade
+from benchside.graders.charted import ChartedGrader
 from benchside.graders.collection import ListGrader, SetGrader
 from benchside.graders.composite import AnyOfGrader, RecordGrader
 from benchside.graders.date import DateGrader
@@ -19,6 +20,7 @@ from benchside.graders.text import BooleanGrader, TextGrader
 __all__ = [
     "AnyOfGrader",
     "BooleanGrader",
+    "ChartedGrader",
     "DateGrader",
     "DurationGrader",
     "Grade",

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, JsonValue
 
 from benchside.graders.show import show
+from benchside.state import ServiceState
 from benchside.task import Frozen, GraderRef
 from benchside_kernels.submission import Value
 
@@ -64,6 +65,10 @@ class Grader(Frozen, ABC):
 
     def with_unit(self, unit: str) -> Self:
         """Return this grader for numbers in `unit`; graders without numbers return themselves."""
+        return self
+
+    def with_states(self, states: Sequence[ServiceState]) -> Self:
+        """Return this grader for what an episode's services recorded; most do not look at it."""
         return self
 
     def exposed(self) -> list[str]:

@@ -6,28 +6,34 @@ A submission, however malformed, gives a grade. A task or answer key that cannot
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import ValidationError
 
 from benchside.errors import GraderError
 from benchside.grade import Grade
 from benchside.graders.grader import Grader, Verdict, build_grader, compare, task_grader
 from benchside.graders.text import read_text
+from benchside.state import ServiceState
 from benchside.task import AnswerKey, TaskSpec
 from benchside_kernels.submission import Json, Value, decode
 
 MAX_EVIDENCE_CHARS = 2000
 
 
-def grade(task: TaskSpec, key: AnswerKey, submission: Json) -> Grade:
+def grade(
+    task: TaskSpec, key: AnswerKey, submission: Json, states: Sequence[ServiceState] = ()
+) -> Grade:
     """Return the grade of a submission.
 
     Args:
         submission: as `benchside_kernels.submission.encode` made it in the kernel.
+        states: what the episode's services recorded.
 
     Raises:
         GraderError: the task's grader or its answer key is malformed.
     """
-    grader = build_task_grader(task, key)
+    grader = build_task_grader(task, key).with_states(states)
     gold = decode_gold(grader, key)
     try:
         submitted = decode(submission)
