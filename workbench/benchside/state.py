@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import JsonValue
 
-from benchside.task import Frozen
+from benchside.task import Frozen, TaskSpec
 
 
 class StateChange(Frozen):
@@ -27,3 +27,8 @@ class ServiceState(Frozen):
     service: str
     host: str
     changes: tuple[StateChange, ...]
+
+
+def untouched(task: TaskSpec) -> tuple[ServiceState, ...]:
+    """Return the states of an episode that has changed nothing."""
+    return tuple(ServiceState(service=ref.name, host=ref.host, changes=()) for ref in task.services)

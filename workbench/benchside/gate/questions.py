@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from benchside.graders import grade
 from benchside.library import Suite
+from benchside.state import untouched
 from benchside.task import Split, TaskSpec, content_hash
 
 OTHERS = 24  # golds of other tasks that each grader is tried with
@@ -62,7 +63,7 @@ def _conflict(suite: Suite, one: _Asked, others: Sequence[_Asked]) -> str | None
     task, key = suite.task(one.task_id), suite.answer_key(one.task_id)
     for other in others:
         gold = suite.answer_key(other.task_id).value
-        if not grade(task, key, gold).passed:
+        if not grade(task, key, gold, untouched(task)).passed:
             return f"ambiguous: {other.task_id} asks the same and has another answer"
     for other in others:
         if one.split not in (other.split, "train"):
@@ -80,7 +81,7 @@ def guessable(suite: Suite, tasks: Iterable[TaskSpec]) -> dict[str, str]:
         pool = golds[task.answer.kind]
         start = int(task.hash[:8], 16) % max(len(pool), 1)  # other golds for each task
         others = [gold for gold in _circle(pool, start) if _canonical(gold) != own][:OTHERS]
-        accepted = sum(grade(task, key, gold).passed for gold in others)
+        accepted = sum(grade(task, key, gold, untouched(task)).passed for gold in others)
         if len(others) >= FEWEST_OTHERS and accepted > MOST_ACCEPTED * len(others):
             found[task.task_id] = (
                 f"guessable: its grader accepts {accepted} of {len(others)} answers to other tasks"
