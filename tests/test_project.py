@@ -55,7 +55,7 @@ def test_importing_benchside_is_light() -> None:
 
 DOCUMENTS = [
     f"docs/{name}.md"
-    for name in ("kernels", "jupyter", "runs", "isolation", "suites", "calculators")
+    for name in ("kernels", "jupyter", "runs", "isolation", "suites", "calculators", "fhir")
 ]
 
 
