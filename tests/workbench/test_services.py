@@ -54,7 +54,9 @@ async def test_an_episode_writes_to_a_server_of_its_own(charts: Suite) -> None:
                 assert (episode.outcome == "solved") == (policy is solving), episode.grade.evidence
                 assert from_notebook(to_notebook(episode)) == episode
                 assert episode.submission is not None
-                again = await grade_submission(charts, task, episode.submission, episode.states)
+                again = await grade_submission(
+                    charts, task, episode.submission, states=episode.states
+                )
                 assert again == episode.grade
                 (state,) = episode.states
                 states.append([(one.kind, one.id) for one in state.changes])
