@@ -265,8 +265,12 @@ class ForkedKernel:
         return data
 
     def _adopt(self, pidfd: int) -> None:
-        self._pidfd = pidfd
-        self._usage = ProcessUsage(_pid(pidfd))
+        """Take a handle on the kernel; a copy runs cells' code before, so it may be anything."""
+        pid = _pid(pidfd)
+        if pid is None:
+            os.close(pidfd)
+            return
+        self._pidfd, self._usage = pidfd, ProcessUsage(pid)
 
     def _take(self, body: bytes) -> None:
         """Route one frame; what is no frame of ours is dropped."""
@@ -342,6 +346,7 @@ def _texts(found: object) -> tuple[str, ...]:
     return tuple(str(one)[:100] for one in found[:100]) if isinstance(found, list) else ()
 
 
-def _pid(pidfd: int) -> int:
+def _pid(pidfd: int) -> int | None:
+    """The process behind a pidfd; None where the descriptor is none."""
     fields = Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines()
-    return next(int(line.split()[1]) for line in fields if line.startswith("Pid:"))
+    return next((int(line.split()[1]) for line in fields if line.startswith("Pid:")), None)

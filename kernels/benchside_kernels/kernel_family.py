@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchside_kernels.errors import KernelStartError
 from benchside_kernels.process import ProcessExit
 from benchside_kernels.seccomp import KEY_BYTES
 
@@ -138,12 +139,18 @@ class KernelFamily:
     def adopt_copy(self, pidfd: int, on_exit: OnExit) -> int:
         """Take a copy into the family; return its pid in the namespace.
 
+        Args:
+            pidfd: of the copy; stays the caller's.
+
         Raises:
+            KernelStartError: it is no new kernel. The kernel has sent the handle, so it may be any.
             OSError: it has ended.
         """
         pid = _inner_pid(pidfd)
-        self.members[pid] = Member(on_exit, pidfd)
-        asyncio.get_running_loop().add_reader(pidfd, self._copy_ended, pid)
+        if pid <= FIRST_PID or pid in self.members:
+            raise KernelStartError(f"the kernel gave process {pid}, which is not new, for its copy")
+        member = self.members[pid] = Member(on_exit, os.dup(pidfd))
+        asyncio.get_running_loop().add_reader(member.pidfd, self._copy_ended, pid)
         return pid
 
     def end(self, pid: int, cause: str = "") -> None:

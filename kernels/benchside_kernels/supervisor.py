@@ -185,7 +185,7 @@ class Supervisor:
             original = _lease(client, message["of"])
             family = original.family
             lease = Lease(original.zygote, family, 0, message["adopt"], client)
-            lease.pid = family.adopt_copy(os.dup(copy), lambda end: self._exited(lease, end))
+            lease.pid = family.adopt_copy(copy, lambda end: self._exited(lease, end))
             client.leases[lease.number] = lease
             lease.limit(message["lease_s"])
             await original.zygote.furnish(family, copy)

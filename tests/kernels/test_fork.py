@@ -273,6 +273,39 @@ async def test_a_kernel_that_dies_while_it_is_copied(session: KernelSession) -> 
     assert (await running).status == "dead"
 
 
+FALSE_HANDLE = """
+import os
+from benchside_kernels import live_copy
+def handle(pid): return {handle}
+live_copy.os.pidfd_open, genuine = handle, os.pidfd_open
+"""
+
+
+@pytest.mark.parametrize(
+    ("handle", "said"),
+    [
+        ("genuine(1)", "process 1, which is not new"),
+        ("genuine(os.getppid() or 2)", "which is not new"),
+        ("genuine(2)", "process 2, which is not new"),
+        ("os.open('/dev/null', 0)", "no handle on its copy"),
+    ],
+)
+async def test_a_kernel_that_gives_another_process_for_its_copy_harms_nobody(
+    maker: ForkedKernels, session: KernelSession, handle: str, said: str
+) -> None:
+    supervisor = newest_child()
+    async with KernelSession(maker=maker) as sibling:
+        await session.run(FALSE_HANDLE.format(handle=handle))
+        held = open_descriptors(supervisor)
+        with pytest.raises(KernelStartError, match=said):
+            await session.fork()
+        await until(lambda: open_descriptors(supervisor) == held)
+        assert (await session.run("1")).status == "ok"
+        async with asyncio.timeout(5):
+            await session.close()  # one whose end was never told took the supervisor with it
+        assert (await sibling.run("1")).status == "ok"
+
+
 async def test_sixteen_copies_at_once(session: KernelSession) -> None:
     await session.run("import os; x = list(range(1000)); open('f', 'w').write('0')")
     before = open_descriptors()
