@@ -55,7 +55,9 @@ class ForkedKernels:
     async def start(self, request: KernelRequest, folder: Path | None = None) -> ForkedKernel:
         """Get a kernel, from the stock or newly forked; its files live in the sandbox."""
         link = await self._supervisor()
-        number, (_, fds) = await link.ask("start", request=request.as_message())
+        number, (_, fds) = await link.ask(
+            "start", 4 if request.hosts else 3, request=request.as_message()
+        )
         proxy = Proxy(request.hosts, socket.socket(fileno=fds[3])) if request.hosts else None
         ends = KernelEnds.of(fds[:3])
         return await up(ForkedKernel(link, number, ends, request.lease_s, proxy=proxy))

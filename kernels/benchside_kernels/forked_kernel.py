@@ -122,7 +122,7 @@ class ForkedKernel:
     async def fork(self, seed: int | None) -> ForkedKernel:
         """Return a copy of the kernel; see `live_copy.py` for what it is without."""
         link = self._link
-        number, (_, fds) = await link.ask("copy", of=self._lease)
+        number, (_, fds) = await link.ask("copy", 6, of=self._lease)
         proxy = None if self._proxy is None else self._proxy.share()
         ends = KernelEnds.of(fds[:3])
         copy = ForkedKernel(link, number, ends, self._lease_s, fresh=False, proxy=proxy)

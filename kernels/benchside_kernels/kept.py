@@ -36,7 +36,7 @@ async def take_kept(name: str) -> AsyncIterator[ForkedKernel]:
         try:
             if name not in (await link.tell(0, "list"))[0]["kept"]:
                 continue
-            number, (_, fds) = await link.ask("take", name=name)
+            number, (_, fds) = await link.ask("take", 4, name=name)
             kernel = ForkedKernel(link, number, KernelEnds.of(fds[:3]), pidfd=fds[3], fresh=False)
             try:
                 yield kernel

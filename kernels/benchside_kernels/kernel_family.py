@@ -149,8 +149,9 @@ class KernelFamily:
         pid = _inner_pid(pidfd)
         if pid <= FIRST_PID or pid in self.members:
             raise KernelStartError(f"the kernel gave process {pid}, which is not new, for its copy")
-        member = self.members[pid] = Member(on_exit, os.dup(pidfd))
-        asyncio.get_running_loop().add_reader(member.pidfd, self._copy_ended, pid)
+        own = os.dup(pidfd)
+        self.members[pid] = Member(on_exit, own)
+        asyncio.get_running_loop().add_reader(own, self._copy_ended, pid)
         return pid
 
     def end(self, pid: int, cause: str = "") -> None:

@@ -21,7 +21,8 @@ def listen(pid: int) -> tuple[socket.socket, Path]:
     path = _folder() / f"{pid}.socket"
     path.unlink(missing_ok=True)
     stream = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    stream.bind(str(path))
+    with _short(path) as address:
+        stream.bind(address)
     stream.listen(16)
     stream.setblocking(False)
     return stream, path
@@ -32,7 +33,8 @@ def connections() -> Iterator[socket.socket]:
     for path in sorted(_folder().glob("*.socket")):
         stream = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            stream.connect(str(path))
+            with _short(path) as address:
+                stream.connect(address)
         except ConnectionRefusedError:
             stream.close()
             path.unlink(missing_ok=True)
@@ -40,6 +42,16 @@ def connections() -> Iterator[socket.socket]:
             stream.close()
         else:
             yield stream
+
+
+@contextlib.contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """A name for a socket, which has to be short: 107 bytes."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
 
 
 def _folder() -> Path:

@@ -24,9 +24,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import shutil
 import signal
 import socket
+import struct
 from collections.abc import Coroutine, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -45,12 +47,15 @@ from benchside_kernels.zygotes import Zygotes, preparation
 
 OOM_SCORE = -500
 
+_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
+
 
 @dataclass(slots=True, eq=False)
 class Client:
     """A process that holds leases, by numbers that it has chosen."""
 
     stream: PacketStream = field(init=False)
+    process: int | None = None
     scratch: list[str] = field(default_factory=list)
     leases: dict[int, Lease] = field(default_factory=dict)
     working: dict[int, asyncio.Task[None]] = field(default_factory=dict)
@@ -108,6 +113,12 @@ class Supervisor:
             lambda: self._leave(client),
         )
         self._clients.add(client)
+        # processes that it has forked hold the socket open beyond its end
+        peer = stream.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        with contextlib.suppress(OSError):  # gone; or, with pid 0, in a namespace beside ours
+            client.process = os.pidfd_open(_CREDENTIALS.unpack(peer)[0])
+            loop = asyncio.get_running_loop()
+            loop.add_reader(client.process, self._leave, client)
 
     async def serve(self) -> None:
         """Wait until nobody needs this any more, then end all."""
@@ -212,7 +223,13 @@ class Supervisor:
 
     def _leave(self, client: Client) -> None:
         """A client is gone: so are its kernels."""
+        if client not in self._clients:
+            return
         self._clients.discard(client)
+        client.stream.close()
+        if client.process is not None:
+            asyncio.get_running_loop().remove_reader(client.process)
+            os.close(client.process)
         for task in list(client.working.values()):
             task.cancel()
         for lease in list(client.leases.values()):
@@ -233,17 +250,20 @@ class Supervisor:
     def _keep(self, client: Client, message: Message, fds: list[int]) -> None:
         number, name = message["keep"], message["name"]
         lease = client.leases.get(number)
-        if lease is None or name in self._kept:
+        try:
+            if lease is None or name in self._kept:
+                reason = "the kernel has ended" if lease is None else f"{name} is kept already"
+                raise KernelStartError(reason)
+            self._listen()
+        except (KernelStartError, OSError) as error:
             _close(fds)
-            reason = "the kernel has ended" if lease is None else f"{name} is kept already"
-            client.stream.send({"failed": number, "reason": reason})
+            client.stream.send({"failed": number, "reason": str(error)})
             return
         del client.leases[number]
         lease.client, lease.name, lease.fds = None, name, tuple(fds)
         self._kept[name] = lease
         lease.signal(signal.SIGSTOP)
         lease.limit(message["keep_s"])
-        self._listen()
         client.stream.send({"done": number})
 
     def _take(self, client: Client, message: Message) -> None:
@@ -297,6 +317,8 @@ async def _run(control: socket.socket) -> None:
 def main(control_fd: int) -> None:
     """Run a supervisor on an inherited socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with its runner
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # it holds three for each kernel
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))  # only root may
     asyncio.run(_run(socket.socket(fileno=control_fd)))

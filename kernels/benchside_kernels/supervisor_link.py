@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -58,7 +59,8 @@ class SupervisorLink:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         packets.send(ours, {"modules": list(modules), "stock": stock, "grouped": grouped})
         theirs.set_inheritable(True)
-        argv = [sys.executable, "-c", _SUPERVISOR, str(theirs.fileno())]
+        # -P: a file of a cell's or of the user's in our folder, such as queue.py, is no module
+        argv = [sys.executable, "-P", "-c", _SUPERVISOR, str(theirs.fileno())]
         null = os.open(os.devnull, os.O_RDWR)
         log = os.memfd_create("supervisor.log")  # it may outlive the terminal, and us
         actions = [(os.POSIX_SPAWN_DUP2, fd, to) for fd, to in ((null, 0), (null, 1), (log, 2))]
@@ -72,18 +74,25 @@ class SupervisorLink:
         """False once the supervisor is gone."""
         return self._packets.open
 
-    async def ask(
-        self, verb: str, fds: Sequence[int] = (), **details: object
-    ) -> tuple[int, Answer]:
+    async def ask(self, verb: str, descriptors: int, **details: object) -> tuple[int, Answer]:
         """Ask for one thing under a new number; return number and answer.
 
+        Args:
+            descriptors: how many come with the answer.
+
         Raises:
-            KernelStartError: it was refused, or the supervisor has ended.
+            KernelStartError: it was refused, or the supervisor has ended, or this process can open
+                no more descriptors, which the system then drops.
         """
         number = next(self._numbers)
         self._exits[number] = asyncio.get_running_loop().create_future()
         try:
-            return number, await self.tell(number, verb, fds, **details)
+            answer = await self.tell(number, verb, (), **details)
+            if len(answer[1]) < descriptors:
+                for fd in answer[1]:
+                    os.close(fd)
+                raise KernelStartError(_no_descriptors())
+            return number, answer
         except BaseException:
             self.end(number)
             self._exits.pop(number, None)
@@ -194,6 +203,14 @@ class SupervisorLink:
             if not exited.done():
                 exited.set_result(ProcessExit(None))
         self._exits.clear()
+
+
+def _no_descriptors() -> str:
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (
+        f"no descriptors are left for another kernel: this process may open {limit}, and each "
+        f"kernel takes six; raise it (ulimit -n, up to {most}), or run fewer at once"
+    )
 
 
 async def _ended(pidfd: int, timeout_s: float) -> bool:

@@ -120,9 +120,11 @@ class Exits:
 
 @pytest.fixture
 def meeting_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Kept kernels of a test are nobody else's."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    return tmp_path / "benchside"
+    """Kept kernels of a test are nobody else's. Longer than a socket's address may be."""
+    runtime = tmp_path / ("run für " * 16)
+    runtime.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    return runtime / "benchside"
 
 
 async def test_a_zygote_that_has_threads_does_not_come_up(home: Path) -> None:
@@ -356,10 +358,10 @@ async def test_a_kept_kernel_is_frozen_and_goes_on_when_taken(meeting_folder: Pa
     (stream,) = connections()
     link = SupervisorLink(stream)
     with pytest.raises(KernelStartError, match="no kernel yours is kept"):
-        await link.ask("take", name="yours")
-    _, (listed, _) = await link.ask("list")
+        await link.ask("take", 4, name="yours")
+    _, (listed, _) = await link.ask("list", 0)
     assert listed["kept"] == ["mine"]
-    number, (_, fds) = await link.ask("take", name="mine")
+    number, (_, fds) = await link.ask("take", 4, name="mine")
     kernel = ForkedKernel(link, number, KernelEnds.of(fds[:3]), pidfd=fds[3])
     try:
         collector = OutputCollector(1000)
@@ -422,6 +424,97 @@ async def test_kill_9_of_a_runner_ends_its_kernels_but_those_kept(
     assert time.monotonic() - kept_at > 4
     assert not is_running(supervisor)
     assert list(meeting_folder.iterdir()) == []
+
+
+FORKING_RUNNER = """
+import asyncio, os, sys, time
+from benchside_kernels.forked import ForkedKernels
+from benchside_kernels.session import KernelSession
+
+async def main():
+    async with ForkedKernels() as maker, KernelSession(maker=maker) as session:
+        print(session._kernel._usage.pid, flush=True)
+        if os.fork() == 0:
+            time.sleep(20)  # as a worker of multiprocessing, which has all our sockets
+            os._exit(0)
+        print("forked", flush=True)
+        await session.run("while True: pass", timeout_s=600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def forking_runner() -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", FORKING_RUNNER]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+async def test_kill_9_of_a_runner_that_has_forked_ends_its_kernels(
+    forking_runner: "subprocess.Popen[str]",
+) -> None:
+    assert forking_runner.stdout is not None
+    kernel = int(await asyncio.to_thread(forking_runner.stdout.readline))
+    assert await asyncio.to_thread(forking_runner.stdout.readline) == "forked\n"
+    supervisor, worker = children(forking_runner.pid)
+    forking_runner.kill()
+    try:
+        await gone([kernel, supervisor])
+        assert is_running(worker)
+    finally:
+        os.kill(worker, signal.SIGKILL)
+
+
+STARTS = """
+import asyncio, contextlib, resource
+from benchside_kernels.errors import KernelStartError
+from benchside_kernels.forked import ForkedKernels
+from benchside_kernels.session import KernelSession
+
+async def main():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (48, 4096))
+    async with ForkedKernels(stock=0) as maker, contextlib.AsyncExitStack() as stack:
+        sessions = []
+        try:
+            for _ in range(9):
+                sessions.append(await stack.enter_async_context(KernelSession(maker=maker)))
+        except KernelStartError as error:
+            print(error)
+        await sessions.pop().close()
+        again = await stack.enter_async_context(KernelSession(maker=maker))
+        print([(await one.run("1")).status for one in (sessions[0], again)])
+
+asyncio.run(main())
+"""
+
+
+def test_a_runner_in_an_odd_place_gets_kernels(tmp_path: Path) -> None:
+    """With few descriptors, in a folder whose files are named like the standard library's."""
+    for module in ("queue", "resource", "asyncio", "shutil"):
+        (tmp_path / f"{module}.py").write_text("raise RuntimeError('not the one of the library')")
+    (tmp_path / "runner").mkdir()
+    script = tmp_path / "runner" / "runner.py"
+    script.write_text(STARTS)
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "this process may open 48, and each kernel takes six" in done.stdout, done.stderr
+    assert done.stdout.endswith("['ok', 'ok']\n")
+    assert done.stderr == ""
+
+
+async def test_a_kernel_that_cannot_be_kept_stays_the_sessions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "benchside").mkdir(mode=0o755)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    async with ForkedKernels() as maker, KernelSession(maker=maker) as session:
+        async with asyncio.timeout(10):
+            with pytest.raises(KernelStartError, match="is not this user's alone"):
+                await session.keep("mine", 60)
+        assert (await session.run("1")).status == "ok"
 
 
 async def test_a_supervisor_outlives_clients_that_talk_nonsense(meeting_folder: Path) -> None:
