@@ -1,16 +1,17 @@
 """Isolation level `sandbox`: Linux namespaces around a zygote and, again, around each kernel.
 
 `enter_zygote`, once: new user (if not root), mount, pid, net, ipc and uts namespaces, and the small
-read-only file tree of `tree.py`. `enter_kernel`, in each forked child: own pid, mount and ipc
-namespace, a work folder in memory with a quota, own /proc, own uid (root) or user namespace (not
-root), resource limits, no capabilities, Landlock, seccomp. A kernel that may reach hosts also has a
+read-only file tree of `tree.py`. `enter_kernel`, in each forked child, which is born into the pid
+namespace of an init of its own (see `cradle.py`): mount and ipc namespace, a work folder in memory
+with a quota, own /proc, own uid (root) or user namespace (not root), resource limits, no
+capabilities, Landlock, seccomp. A kernel that may reach hosts also has a
 net namespace of its own, with the way to its proxy in it (see `loopback.py`). `furnish`, for each
 copy of a live kernel: a mount namespace with a work folder of its own; it stays in the pid, net and
 ipc namespaces of the kernel that it was copied from.
 
     host process ── outer (waits, dies with the host) ── zygote (pid 1 of its namespace)
-                                                           ├── kernel (pid 1 of its own)
-                                                           └── kernel (pid 1 of its own)
+                                                           ├── cradle ── init (pid 1 of its own)
+                                                           └── kernel (pid 2, below that init)
 
 Does *not* cover: memory that is not private to a process (memfd, shared anonymous mappings) and the
 sum over a kernel's processes, both left to a cgroup and to the OOM killer, which picks kernels
@@ -124,10 +125,10 @@ def enter_zygote(spec: SandboxSpec, keep: Sequence[int] = ()) -> ZygoteSandbox:
 class ZygoteSandbox:
     """The sandbox as seen from inside: what the zygote does around a fork, and the child after it.
 
-    In the zygote: `before_fork()`, fork, `after_fork()` in the parent only, also where the fork
-    failed. In the child, still single-threaded: `enter_kernel(slot)`; `descriptors` must be open
-    until then. A kernel with hosts is forked after
-    `enter_network()`, too.
+    In the cradle, for an init: `before_fork()`, fork, `after_fork()` in the parent only, also where
+    the fork failed. In the zygote, for the kernel: the same with `enter_pids_of(init)` first and,
+    for a kernel with hosts, `enter_network()`. In the child, still single-threaded:
+    `enter_kernel(slot)`; `descriptors` must be open until then.
     """
 
     def __init__(self, spec: SandboxSpec, rootless: bool, links: Mapping[str, str]) -> None:
@@ -156,7 +157,7 @@ class ZygoteSandbox:
         As pid 1 it gets no signal from inside that it has no handler for, not even its own SIGTERM
         or abort(); from outside SIGKILL always works, others only where it has a handler.
         """
-        linux.unshare(linux.NEWPID, "a pid namespace for the kernel")
+        linux.unshare(linux.NEWPID, "a pid namespace of its own")
 
     def enter_pids_of(self, init: int) -> None:
         """Have the next child be born into the pid namespace of the process behind a pidfd."""
