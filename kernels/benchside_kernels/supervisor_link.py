@@ -102,12 +102,19 @@ class SupervisorLink:
         self, number: int, verb: str, fds: Sequence[int] = (), **details: object
     ) -> Answer:
         """Say something about a lease and wait for the answer; see `ask`."""
-        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
         try:
             if not self.open:
                 raise KernelStartError("the supervisor has ended")
             self._packets.send({verb: number, **details}, fds)
-            return await asyncio.wait_for(answer, ANSWER_TIMEOUT_S)
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):  # wait_for would lose a cancellation
+                return await answer
+        except asyncio.CancelledError:
+            if answer.done() and not answer.cancelled() and answer.exception() is None:
+                for fd in answer.result()[1]:  # it came just before
+                    os.close(fd)
+            raise
         except TimeoutError:
             raise KernelStartError(
                 f"the supervisor did not answer within {ANSWER_TIMEOUT_S:.0f} s: is memory short?"

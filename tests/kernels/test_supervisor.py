@@ -426,6 +426,29 @@ async def test_kill_9_of_a_runner_ends_its_kernels_but_those_kept(
     assert list(meeting_folder.iterdir()) == []
 
 
+async def test_a_start_given_up_as_its_answer_comes_is_given_up_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    starts: list[asyncio.Task[KernelSession]] = []
+    take = SupervisorLink._take
+
+    def take_and_cancel(link: SupervisorLink, message: packets.Message, fds: list[int]) -> None:
+        take(link, message, fds)
+        if fds and starts:
+            starts[-1].cancel()
+
+    monkeypatch.setattr(SupervisorLink, "_take", take_and_cancel)
+    async with ForkedKernels(stock=0) as maker:
+        async with KernelSession(maker=maker):
+            held = open_descriptors()
+        held -= 6
+        session = KernelSession(maker=maker)
+        starts.append(asyncio.create_task(session.__aenter__()))
+        with pytest.raises(asyncio.CancelledError):
+            await starts[-1]
+        assert open_descriptors() == held
+
+
 FORKING_RUNNER = """
 import asyncio, os, sys, time
 from benchside_kernels.forked import ForkedKernels
