@@ -285,7 +285,9 @@ async def test_cancelling_a_running_cell_cleans_up(image: KernelImage, maker: Ke
 
     task = asyncio.create_task(episode())
     await asyncio.wait_for(started.wait(), 60)
-    assert processes_of(mark)
+    async with asyncio.timeout(10):
+        while not processes_of(mark):  # it has started, but may not show its command yet
+            await asyncio.sleep(0.05)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -10,6 +10,9 @@ import pytest
 from benchside.errors import DataMissingError
 from benchside.hospital.realism import compare, distance, find_demo, main
 
+REPOSITORY = Path(__file__).resolve().parents[3]
+SHARED = Path(os.environ.get("BENCHSIDE_DATA", REPOSITORY.parent / "shared" / "data"))
+
 
 def test_distance_is_that_of_kolmogorov_and_smirnov() -> None:
     assert distance(np.array([1.0, 2.0]), np.array([3.0, 4.0])) == 1.0
@@ -33,7 +36,7 @@ def test_a_missing_demo_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_generated_values_are_close_to_the_demos(tmp_path: Path) -> None:
-    data = Path(os.environ.get("BENCHSIDE_DATA", "."))
+    data = SHARED
     if not (data / "eicu_demo" / "ehrsql_eicu_demo.sqlite.xz").is_file():
         pytest.skip("BENCHSIDE_DATA has no eicu_demo/ehrsql_eicu_demo.sqlite.xz")
     main(["--data", str(data), "--out", str(tmp_path), "--patients", "300"])

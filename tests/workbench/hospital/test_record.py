@@ -16,6 +16,9 @@ from benchside.hospital.database import write_database
 from benchside.hospital.laboratory import LABS
 from benchside.hospital.record import NOW, Record, generate
 
+REPOSITORY = Path(__file__).resolve().parents[3]
+SHARED = Path(os.environ.get("BENCHSIDE_DATA", REPOSITORY.parent / "shared" / "data"))
+
 VIEWS = {"mimic": mimic, "eicu": eicu, "treqs": treqs}
 DAY = np.timedelta64(1, "D")
 
@@ -99,11 +102,11 @@ def test_views_are_stored_as_they_stand(record: Record, name: str, tmp_path: Pat
 
 @pytest.mark.parametrize(("name", "file"), [("mimic", "mimic_iii.sql"), ("eicu", "eicu.sql")])
 def test_schema_is_the_published_one(name: str, file: str) -> None:
-    folder = os.environ.get("BENCHSIDE_DATA")
-    if not folder or not (Path(folder) / "ehrsql" / file).is_file():
+    folder = SHARED
+    if not (folder / "ehrsql" / file).is_file():
         pytest.skip(f"BENCHSIDE_DATA has no ehrsql/{file}")
     con = sqlite3.connect(":memory:")
-    con.executescript((Path(folder) / "ehrsql" / file).read_text())
+    con.executescript((folder / "ehrsql" / file).read_text())
     for table in VIEWS[name].TABLES:
         published = con.execute(f"PRAGMA table_info({table.name})").fetchall()
         assert [row[1].lower() for row in published] == list(table.columns), table.name
@@ -117,9 +120,8 @@ def test_schema_is_the_published_one(name: str, file: str) -> None:
 
 def test_treqs_has_the_published_columns(record: Record, tmp_path: Path) -> None:
     """The columns that MIMICSQL's gold queries name exist, so that those queries run."""
-    folder = os.environ.get("BENCHSIDE_DATA")
-    file = Path(folder or ".") / "mimicsql" / "mimicsql_natural_v2_dev.jsonl.gz"
-    if not folder or not file.is_file():
+    file = SHARED / "mimicsql" / "mimicsql_natural_v2_dev.jsonl.gz"
+    if not file.is_file():
         pytest.skip("BENCHSIDE_DATA has no mimicsql/mimicsql_natural_v2_dev.jsonl.gz")
     frames = treqs.frames(record)
     path = tmp_path / "treqs.sqlite"
