@@ -22,7 +22,7 @@ START_MIB = 48.0
 SETTLE_S = 2.0
 MAX_STALLED_PERCENT = 20.0
 LOOK_EVERY_S = 0.1
-LOOK_AGAIN_S = 0.02  # starts in a row need not each read what the system says
+LOOK_AGAIN_S = 0.5  # starts in a row need not each read what the system says
 
 
 class Admission:
@@ -75,6 +75,7 @@ class Admission:
                 if running() == 0:
                     break
                 await asyncio.sleep(LOOK_EVERY_S)
+                self._looked = -math.inf
             self._recent.append(time.monotonic())
 
 
