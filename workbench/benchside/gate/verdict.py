@@ -38,7 +38,7 @@ def judged(rows: Sequence[GateRow]) -> dict[str, list[str]]:
     """Return the tasks that the episodes speak against, with the reasons."""
     reasons: dict[str, list[str]] = defaultdict(list)
     scored = [row for row in rows if row.outcome not in UNSCORED]
-    scored.sort(key=lambda row: (row.task_id, row.policy, row.sample))  # not as they happened to end
+    scored.sort(key=lambda row: (row.task_id, row.policy, row.sample))
     for row in scored:
         if row.policy == REFERENCE and row.outcome != "solved":
             reason = f"reference, attempt {row.sample}: {_ended(row)}"
