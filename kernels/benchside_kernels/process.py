@@ -11,6 +11,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchside_kernels.errors import KernelStartError
 from benchside_kernels.keeper import KILL_DEADLINE_S, KeeperSpec
@@ -80,8 +81,10 @@ class KernelProcess:
             line = b""
         except asyncio.CancelledError:
             keeper.kill()  # the kernel follows: it asked for the signal when its parent dies
+            _close_transport(keeper)
             raise
         if not line:
+            _close_transport(keeper)
             raise KernelStartError("the keeper process ended before it had started a kernel")
         return cls(keeper, int(json.loads(line)["pid"]))
 
@@ -116,6 +119,7 @@ class KernelProcess:
         self._keeper.stdin.close()
         await self._watcher
         await self._keeper.wait()
+        _close_transport(self._keeper)
 
     def _order(self, order: str) -> None:
         stdin = self._keeper.stdin
@@ -129,6 +133,12 @@ class KernelProcess:
     def peak_mib(self) -> float | None:
         """Peak resident memory so far; None where /proc does not tell."""
         return self._usage.peak_mib()
+
+
+def _close_transport(process: Process) -> None:
+    """Close now what asyncio would close a moment later, when the loop may have ended."""
+    transport: Any = process._transport  # type: ignore[attr-defined]
+    transport.close()
 
 
 def _kill_group(pid: int) -> None:
