@@ -23,7 +23,7 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "front_ends.md"
 NORMAL = {
     r"\x1b\[[0-9;]*m": "",  # colours come with line numbers
     r"0x[0-9a-f]+": "ADDRESS",
-    r"[\d.]+ (?:ns|us|µs|μs|ms|s)\b": "TIME",
+    r"[\d.]+(?:e[+-]?\d+)? (?:ns|us|µs|μs|ms|s)\b": "TIME",
     rf"(?:{re.escape(tempfile.gettempdir())}/bs-\w+|/kernel)/\w+": "FOLDER",
     r"ipykernel_\d+/\d+\.py": "CELL.py",
     r"Thread-\d+": "THREAD",
