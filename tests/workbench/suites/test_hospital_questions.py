@@ -148,6 +148,19 @@ def test_two_ways_agree_and_a_changed_record_is_noticed(
     other.close()
 
 
+def test_a_window_without_any_event_is_no_question(record: Record, tmp_path: Path) -> None:
+    """A stretch in whole years may be shorter than one in months: that ended a build."""
+    frames = eicu.frames(record)
+    write_database(tmp_path / "view.sqlite", eicu.TABLES, frames)
+    con = sqlite3.connect(tmp_path / "view.sqlite")
+    view = eicu_view(frames, con)
+    both = next(one for one in all_templates(view) if one.family == "both/diagnosis")
+    rng = np.random.default_rng(0)
+    requests = [both.draw(rng, view, view.patients) for _ in range(1_500)]
+    assert any(requests) and None in requests
+    con.close()
+
+
 def test_windows_mean_the_same_in_sqlite_and_in_numpy(record: Record, tmp_path: Path) -> None:
     frames = mimic.frames(record)
     write_database(tmp_path / "view.sqlite", mimic.TABLES, frames)

@@ -393,6 +393,8 @@ def _both(role: Role) -> Template:
     def draw(rng: Generator, view: View, pool: Any) -> Request | None:
         request = _named(rng, view, role)
         rows = _own(request, view)
+        if len(rows) == 0:  # a window of "since 1 year ago" may begin after an event 15 months old
+            return None
         of = view.events[role].of(view.events[role].patient[rows[rng.integers(len(rows))]])
         name = str(view.events[role].name[rng.integers(of.start, of.stop)])
         if name == request.name:
