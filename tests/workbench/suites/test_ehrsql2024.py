@@ -324,11 +324,12 @@ def test_no_data_folder_is_told(tmp_path: Path) -> None:
 
 def test_runnable_puts_in_time_and_ranges() -> None:
     sql = runnable(
-        "SELECT  1 - COUNT(*)>0 FROM t WHERE v < sao2_lower AND v > sao2_upper AND d < current_time"
+        " SELECT 1-COUNT(*)>0 FROM t WHERE v < sao2_lower AND v > sao2_upper AND d < current_time "
     )
     assert sql == (
-        "SELECT 1 - COUNT(*)>0 FROM t WHERE v < 95.0 AND v > 100.0 AND d < '2100-12-31 23:59:00'"
+        "SELECT 1-COUNT(*)>0 FROM t WHERE v < 95.0 AND v > 100.0 AND d < '2100-12-31 23:59:00'"
     )
+    assert runnable("SELECT a FROM t WHERE b = 'c  d'").endswith("'c  d'"), "text keeps its spaces"
 
 
 def test_templates_leave_out_literals_only() -> None:

@@ -17,6 +17,7 @@ from benchside.hospital.questions.eicu_view import eicu_view
 from benchside.hospital.questions.form import agree, from_rows
 from benchside.hospital.questions.mimic_view import mimic_view
 from benchside.hospital.questions.suite import all_templates
+from benchside.hospital.questions.template import Request
 from benchside.hospital.questions.view import View
 from benchside.hospital.questions.window import NOW_TEXT, Window, ago, around
 from benchside.hospital.record import NOW, Record, generate
@@ -158,6 +159,30 @@ def test_a_window_without_any_event_is_no_question(record: Record, tmp_path: Pat
     rng = np.random.default_rng(0)
     requests = [both.draw(rng, view, view.patients) for _ in range(1_500)]
     assert any(requests) and None in requests
+    con.close()
+
+
+def test_percentiles_are_by_nearest_rank_and_nth_patients_by_dense_rank(
+    record: Record, tmp_path: Path
+) -> None:
+    frames = mimic.frames(record)
+    write_database(tmp_path / "view.sqlite", mimic.TABLES, frames)
+    con = sqlite3.connect(tmp_path / "view.sqlite")
+    view = mimic_view(frames, con)
+    family = {one.family: one for one in all_templates(view)}
+    sodium = frames["labevents"][frames["labevents"]["itemid"] == 50983]
+    asked = Request(None, "lab", "sodium", limit=30)
+    wanted = np.quantile(sodium["valuenum"], 0.3, method="inverted_cdf")
+    assert family["percentile/lab"].answer(asked, view) == wanted
+    edges = sodium.groupby("subject_id")["valuenum"].max()
+    third = edges[edges == sorted(set(edges), reverse=True)[2]]
+    asked = Request(None, "lab", "sodium", aggregate="max", order=3)
+    assert family["nth-patient/lab"].answer(asked, view) == frozenset(third.index)
+    patient = sodium["subject_id"].iloc[0]
+    first = sodium[sodium["subject_id"] == patient].sort_values("charttime")["valuenum"].iloc[0]
+    asked = Request(patient, "lab", "sodium", order=1)
+    share = (sodium["valuenum"] < first).mean()
+    assert family["percentile-rank/lab"].answer(asked, view) == pytest.approx(share)
     con.close()
 
 

@@ -13,11 +13,13 @@ from benchside.hospital.database import write_database
 from benchside.hospital.questions import (
     cohort,
     costs,
+    distribution,
     history,
     measurements,
     unanswerable,
     visits,
 )
+from benchside.hospital.questions.form import NAMES, NUMBERS
 from benchside.hospital.questions.pose import Brief, pose
 from benchside.hospital.questions.template import Template
 from benchside.hospital.questions.view import View
@@ -93,6 +95,7 @@ def all_templates(view: View) -> list[Template]:
         *visits.templates(view),
         *costs.templates(roles),
         *cohort.templates(roles, deaths=view.deaths is not None, text_ids=view.literal_ids),
+        *distribution.templates(roles, ids=NAMES if view.literal_ids else NUMBERS),
         *unanswerable.templates(),
     ]
 

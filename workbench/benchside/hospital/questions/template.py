@@ -102,6 +102,7 @@ class Template(Family[Request, View]):
 
 
 ORDINALS = {1: "first", 2: "second", 3: "third", 4: "fourth", -1: "last"}
+RANKS = {2: "second-", 3: "third-", 4: "fourth-", 5: "fifth-"}
 AGGREGATES: dict[Aggregate, tuple[str, ...]] = {
     "max": ("maximum", "highest"), "min": ("minimum", "lowest"), "avg": ("average", "mean"),
     "sum": ("total", "total"),
@@ -138,6 +139,8 @@ def slots(request: Request, view: View, style: int) -> dict[str, str]:
         "window2": request.window2.words(style + 1),
         "order": ORDINALS.get(request.order, ""),
         "order2": ORDINALS.get(request.order2, ""),
+        "nth_extreme": RANKS.get(request.order, "")
+        + {"max": "highest", "min": "lowest"}.get(request.aggregate, ""),
         "aggregate": AGGREGATES[request.aggregate][style % 2],
         "comparison": {">": "greater", "<": "less"}[request.comparison],
         "above": {">": "above", "<": "below"}[request.comparison],

@@ -21,15 +21,7 @@ from benchside.suite import BuildOptions, SuiteBuild, SuiteManifest
 from benchside.suites.ehrsql import eicu, mimic_iii
 from benchside.suites.ehrsql.counterpart import counterpart, with_present_patient
 from benchside.suites.ehrsql.database import Database, Schema, database_image, prepare_database
-from benchside.suites.ehrsql.gold import (
-    DECIMALS,
-    Found,
-    Gold,
-    Rows,
-    agrees,
-    comparable,
-    open_gold,
-)
+from benchside.suites.ehrsql.gold import Found, Gold, Rows, agrees, comparable, open_gold
 from benchside.suites.ehrsql.question import DatabaseId, Question, read_questions
 from benchside.suites.ehrsql.sql import (
     NOW,
@@ -38,8 +30,15 @@ from benchside.suites.ehrsql.sql import (
     runnable,
     words_yes_no,
 )
+from benchside.suites.ehrsql2024.answer import (
+    DECIMALS,
+    ROWS,
+    ROWS_GRADER,
+    YES_NO,
+    YES_NO_GRADER,
+)
 from benchside.suites.ehrsql2024.sql import NORMAL_RANGES
-from benchside.task import AnswerKey, AnswerSchema, GraderRef, Split, TaskSpec
+from benchside.task import AnswerKey, Split, TaskSpec
 
 DUPLICATES = "duplicate-rows"
 DIFFERS = "published-answer-differs"
@@ -62,22 +61,6 @@ percent, in the whole-number arithmetic of SQLite.
 - Submit only what is asked for, names rather than codes, one row for each record that meets the \
 question. The order of rows does not matter, numbers count to {DECIMALS} decimals.
 - Some questions cannot be answered from this database; for those, call submit(None)."""
-ROWS = AnswerSchema(
-    kind="table",
-    description="the rows that answer the question: a value, a list of values or of rows, or a "
-    "DataFrame; None where the database cannot answer",
-    may_abstain=True,
-)
-YES_NO = AnswerSchema(
-    kind="boolean",
-    description="True or 1 for yes, False or 0 for no; None where the database cannot answer",
-    may_abstain=True,
-)
-ROWS_GRADER = GraderRef(
-    name="table",
-    params={"columns": "by_position", "as_text": True, "decimals": DECIMALS, "ordered": False},
-)
-YES_NO_GRADER = GraderRef(name="boolean", params={"numeric": True})
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from benchside.suites.ehrsql.question import Published
+from benchside.suites.ehrsql2024.answer import DECIMALS
 
 Rows: TypeAlias = tuple[tuple[object, ...], ...]
 Standing: TypeAlias = Literal["found", "does not run", "times out", "hangs on ties", "is empty"]
 
-DECIMALS = 3
 TIMEOUT_S = 30.0
 STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's virtual machine, about 10 ms
 

@@ -27,7 +27,6 @@ from benchside.suite import BuildOptions, SuiteBuild, SuiteManifest
 from benchside.suites.ehrsql.build import (
     DIFFERS,
     GUESSED,
-    ROWS_GRADER,
     data_folder,
     distinct,
     json_rows,
@@ -42,10 +41,11 @@ from benchside.suites.ehrsql.database import (
     database_image,
     prepare_database,
 )
-from benchside.suites.ehrsql.gold import DECIMALS, Rows, agrees, comparable, open_gold
+from benchside.suites.ehrsql.gold import Rows, agrees, comparable, open_gold
 from benchside.suites.ehrsql.question import Item, Question, question, read_items
 from benchside.suites.ehrsql.release import Kind, Release
 from benchside.suites.ehrsql.writer import TableWriter
+from benchside.suites.ehrsql2024.answer import DECIMALS, ROWS_GRADER
 from benchside.task import AnswerKey, AnswerSchema, GraderRef, Sensitivity, TaskSpec
 
 TABLES: dict[str, str] = {

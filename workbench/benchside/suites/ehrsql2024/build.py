@@ -16,6 +16,13 @@ from pydantic import JsonValue
 
 from benchside.errors import DataMissingError
 from benchside.suite import BuildOptions, DataFile, SuiteBuild, SuiteManifest
+from benchside.suites.ehrsql2024.answer import (
+    DECIMALS,
+    ROWS,
+    ROWS_GRADER,
+    YES_NO,
+    YES_NO_GRADER,
+)
 from benchside.suites.ehrsql2024.database import (
     IMAGE,
     database_image,
@@ -32,10 +39,9 @@ from benchside.suites.ehrsql2024.sql import (
     runnable,
     template,
 )
-from benchside.task import AnswerKey, AnswerSchema, GraderRef, TaskSpec
+from benchside.task import AnswerKey, TaskSpec
 
 MAX_ROWS = 100  # official answers are cut to the first 100 rows in sorted order
-DECIMALS = 3
 YES_NO_ROWS: dict[tuple[tuple[str, ...], ...], bool] = {(("1",),): True, (("0",),): False}
 DUPLICATES = "duplicate-rows"
 VERIFIED, NULL = "answerable, verified", "unanswerable"
@@ -62,27 +68,6 @@ PREAMBLE = (
     "Answer a question about the electronic health records of the MIMIC-IV demo. The tables are "
     "DataFrames in the kernel, and `con` is a read-only SQLite connection to them."
 )
-ROWS = AnswerSchema(
-    kind="table",
-    description="the rows that answer the question: a value, a list of values or of rows, or a "
-    "DataFrame; None where the database cannot answer",
-    may_abstain=True,
-)
-YES_NO = AnswerSchema(
-    kind="boolean",
-    description="True or 1 for yes, False or 0 for no; None where the database cannot answer",
-    may_abstain=True,
-)
-ROWS_GRADER = GraderRef(
-    name="table",
-    params={
-        "columns": "by_position",
-        "as_text": True,
-        "decimals": DECIMALS,
-        "ordered": False,
-    },
-)
-YES_NO_GRADER = GraderRef(name="boolean", params={"numeric": True})
 
 
 def build(options: BuildOptions) -> SuiteBuild:

@@ -45,7 +45,7 @@ def runnable(sql: str) -> str:
 
     Source: `post_process_sql` of the shared task's scoring program.
     """
-    sql = " ".join(sql.split()).replace("current_time", f"'{NOW}'")
+    sql = sql.strip().replace("current_time", f"'{NOW}'")  # spaces in literals stay as they are
     for vital, (lower, upper) in NORMAL_RANGES.items():
         sql = re.sub(rf"\b{vital}_lower\b", str(lower), sql)
         sql = re.sub(rf"\b{vital}_upper\b", str(upper), sql)
