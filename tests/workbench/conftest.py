@@ -1,8 +1,13 @@
+import asyncio
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from benchside.commands import RunRequest, run_suites
 from benchside.library import Suite, prepare
+from benchside.policies import PolicyOptions
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +20,18 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def suite(home: Path) -> Suite:
     """A small real suite."""
     return prepare("power", home, size=40)
+
+
+@pytest.fixture(scope="session")
+def finished_run(home: Path, suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder: two tasks, two samples, three policies, one of which has failing cells."""
+    folder = tmp_path_factory.mktemp("runs")
+    cells = folder / "failing.py"
+    cells.write_text("print('before')\n1 / 0\n# %%\nsubmit(0)")
+    request = RunRequest(
+        suites=("power",), policies=("reference", "constant", f"scripted:{cells}"), limit=2,
+        split=None, samples=2, parallel=2, out=folder / "run", resume=False, seed=0,
+        isolation=None, keep_s=None, options=PolicyOptions(),
+    )  # fmt: skip
+    asyncio.run(run_suites(request, home, Console(file=io.StringIO())))
+    return folder / "run"

@@ -63,7 +63,7 @@ def test_list_run_show_grade(run: Run, tmp_path: Path, suite: Suite) -> None:
     assert "0/2\N{NO-BREAK SPACE}0–66" in done.stdout
     assert "isolation: " in done.stderr
 
-    frame = benchside.load_run(out)
+    frame = benchside.load_run(out).episodes
     assert sorted(frame.outcome) == ["solved", "solved", "truncated", "truncated"]
     assert frame.task_id.nunique() == 2
     assert set(frame.policy) == {"reference", "do-nothing"}
@@ -82,7 +82,7 @@ def test_list_run_show_grade(run: Run, tmp_path: Path, suite: Suite) -> None:
 
     again = run("run", "power", *policies, "--limit", 2, "--out", out, "--resume")
     assert "4 of 4 episodes are done" in again.stderr
-    assert len(benchside.load_run(out)) == 4
+    assert len(benchside.load_run(out).episodes) == 4
 
 
 def test_regrading_repairs_a_changed_verdict(run: Run, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_regrading_repairs_a_changed_verdict(run: Run, tmp_path: Path) -> None:
         text = path.read_text().replace('"solved"', '"wrong"')
         path.write_text(text.replace('"passed": true', '"passed": false'))
     assert json.loads(run("grade", out, "--json").stdout)[0]["after"] == "solved"
-    assert benchside.load_run(out).outcome.tolist() == ["solved"]
+    assert benchside.load_run(out).episodes.outcome.tolist() == ["solved"]
     notebook.write_text(notebook.read_text()[:500])
     assert str(notebook) in run("grade", out, code=2).stderr
 
@@ -144,9 +144,9 @@ def test_kill_9_then_resume_loses_and_doubles_nothing(
         time.sleep(generator.random())
         started.send_signal(signal.SIGKILL)
         started.wait()
-    before = benchside.load_run(out)
+    before = benchside.load_run(out).episodes
     run(*options, "--parallel", 2, "--out", out, "--resume")
-    frame = benchside.load_run(out)
+    frame = benchside.load_run(out).episodes
     assert len(frame) == 12
     assert not frame.duplicated(["task_id", "policy", "sample"]).any()
     assert (frame[frame.policy == "reference"].outcome == "solved").all()
@@ -173,13 +173,13 @@ def test_ctrl_c_says_how_to_go_on(home: Path, suite: Suite, tmp_path: Path) -> N
     assert started.returncode not in (0, 2)
     assert "--resume --out" in said
     assert "Traceback" not in said
-    assert len(benchside.load_run(out)) >= 1
+    assert len(benchside.load_run(out).episodes) >= 1
 
 
 def test_a_policy_that_is_named_twice_runs_once(run: Run, tmp_path: Path) -> None:
     options = ["--policy", "constant"] * 2
     run("run", "power", *options, "--limit", 1, "--out", tmp_path / "run")
-    assert list(benchside.load_run(tmp_path / "run").policy) == ["constant"]
+    assert list(benchside.load_run(tmp_path / "run").episodes.policy) == ["constant"]
 
 
 def test_a_run_without_any_score_says_so(run: Run, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_run_without_any_score_says_so(run: Run, tmp_path: Path) -> None:
     assert "set TMPDIR to a shorter folder" in failed.stderr
     assert "--resume" in failed.stderr
     assert list(long.iterdir()) == []
-    rows = benchside.load_run(tmp_path / "run")
+    rows = benchside.load_run(tmp_path / "run").episodes
     assert list(rows.outcome) == ["infrastructure_error"] * 2
     assert rows.reward.isna().all()
 
@@ -259,7 +259,7 @@ def test_a_full_disk_keeps_what_was_done(home: Path, suite: Suite, tmp_path: Pat
         assert "the disk is full" in failed.stderr
         assert "--resume" in failed.stderr
         assert "Traceback" not in failed.stderr
-        frame = benchside.load_run(mount / "run")
+        frame = benchside.load_run(mount / "run").episodes
         assert len(frame) >= 1
         assert all(Path(notebook).stat().st_size for notebook in frame.transcript)
     finally:

@@ -137,7 +137,7 @@ async def test_nothing_planted_survives_in_any_byte(
     assert manifest.removed["identifier"] >= 20
     assert min(manifest.removed[kind] for kind in ("date", "free text", "small count")) >= 1
     assert {"people.subject_id", "people.family", "patients.uniquepid"} <= set(manifest.columns)
-    frame = benchside.load_run(tmp_path / "out")
+    frame = benchside.load_run(tmp_path / "out").episodes
     assert frame.end_reason.tolist() == ["submitted"]
     with pytest.raises(InputError, match="there already"):
         export_run(path, tmp_path / "out", suite.home, redact=True, min_cell=11)

@@ -54,7 +54,7 @@ def test_the_last_row_of_an_episode_counts(tmp_path: Path) -> None:
     folder = started(tmp_path)
     write(folder, row(1, "infrastructure_error"), row(1, "wrong"))
     assert [found.outcome for found in folder.rows().values()] == ["wrong"]
-    frame = load_run(tmp_path)
+    frame = load_run(tmp_path).episodes
     assert len(frame) == 1
     assert frame.loc[0, "transcript"] == str(tmp_path / "episodes" / "id-1.ipynb")
     assert frame["reward"].isna().all()

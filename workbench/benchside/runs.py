@@ -1,38 +1,162 @@
-"""Runs as pandas DataFrames."""
+"""`Run`: what run folders hold, as pandas DataFrames, read as far as they are sound.
+
+Nothing is refused but a path that holds no run: each unsound part is named among the defects.
+"""
 
 from __future__ import annotations
 
+import glob
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import duckdb
 import pandas as pd
+from pydantic import ValidationError
 
+from benchside.defect import Defect
+from benchside.errors import StoreError
 from benchside.store import EpisodeRow, RunFolder
+from benchside.transcript_tables import CELL_TYPES, TURN_TYPES, TranscriptTables
+
+_EPISODE_TYPES = {
+    "reward": "float64", "passed": "boolean", "start_s": "float64", "cpu_s": "float64",
+    "peak_mib": "float64", "output_chars": "Int64", "input_tokens": "Int64",
+    "output_tokens": "Int64", "requests": "Int64",
+}  # fmt: skip
 
 
-def load_run(path: str | Path) -> pd.DataFrame:
-    """Return a run's finished episodes, one row each.
+@dataclass(frozen=True)
+class Run:
+    """One run, or several side by side.
 
     Args:
-        path: the run folder.
+        paths: the run folders.
+        episodes: one row per finished episode: the columns of `benchside.store.EpisodeRow` and
+            `run`, the folder. Not measured is missing, never 0. `transcript` is the full path.
 
-    Returns:
-        The columns of `benchside.store.EpisodeRow`: ids, category, split, group, policy, outcome,
-        reward, passed, end_reason, turns, times in seconds, tokens, memory in MiB, characters
-        of output. Not measured is
-        missing, never 0. `transcript` is the notebook's full path.
+    An episode id is equal in all runs of the same task, policy and sample: `run` and `episode_id`
+    together name an episode.
+    """
+
+    paths: tuple[Path, ...]
+    episodes: pd.DataFrame
+    _row_defects: tuple[Defect, ...]
+
+    @property
+    def turns(self) -> pd.DataFrame:
+        """One row per turn: thought, reasoning, problem, tokens, latency; `cell_id` of its cell."""
+        return self._tables.frame(self._tables.turns, TURN_TYPES)
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """One row per executed cell: source, status, error, text of its outputs, times."""
+        return self._tables.frame(self._tables.cells, CELL_TYPES)
+
+    @property
+    def defects(self) -> tuple[Defect, ...]:
+        """What is not sound in the folders, rows first, then transcripts."""
+        return (*self._row_defects, *self._tables.defects)
+
+    def sql(self, query: str) -> pd.DataFrame:
+        """Return what a DuckDB query over the tables `episodes`, `turns` and `cells` gives."""
+        with duckdb.connect() as connection:
+            for name in ("episodes", "turns", "cells"):
+                if name in query.lower():  # transcripts are read only where they are asked for
+                    connection.register(name, getattr(self, name))
+            return connection.execute(query).df()
+
+    @cached_property
+    def _tables(self) -> TranscriptTables:
+        """The transcripts, read once and when first asked for."""
+        tables = TranscriptTables()
+        for path in self.paths:
+            tables.add_run(path, self.episodes[self.episodes["run"] == str(path)])
+        return tables
+
+
+def load_run(path: str | Path) -> Run:
+    """Return a run, or all runs that a pattern such as "runs/*" matches.
+
+    Args:
+        path: run folder or glob pattern; what matches and is no run folder is passed over.
 
     Raises:
-        StoreError: not a run folder, or a damaged row, naming file and line.
+        StoreError: there is no run folder.
     """
-    folder = RunFolder(Path(path))
-    folder.config()
-    rows = [row.model_dump() for row in folder.rows().values()]
-    frame = pd.DataFrame(rows, columns=list(EpisodeRow.model_fields))
-    numbers = {
-        "reward": "float64", "passed": "boolean", "start_s": "float64", "cpu_s": "float64",
-        "peak_mib": "float64", "output_chars": "Int64", "input_tokens": "Int64",
-        "output_tokens": "Int64", "requests": "Int64",
-    }  # fmt: skip
-    frame = frame.astype(numbers)
+    paths = [Path(path)]
+    if not paths[0].exists() and glob.has_magic(str(path)):
+        paths = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207 (absolute patterns)
+    folders = [folder for folder in map(RunFolder, paths) if _is_run(folder)]
+    if not folders:
+        raise StoreError(
+            "not a run folder: it has neither run.json nor episodes.jsonl", where=path,
+            fix="give the folder that `benchside run --out` wrote, or a pattern of such",
+        )  # fmt: skip
+    defects: list[Defect] = []
+    frames = [_episodes(folder, defects) for folder in folders]
+    episodes = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+    return Run(tuple(folder.path for folder in folders), episodes, tuple(defects))
+
+
+def _is_run(folder: RunFolder) -> bool:
+    return (folder.path / "run.json").is_file() or folder.rows_path.is_file()
+
+
+def _episodes(folder: RunFolder, defects: list[Defect]) -> pd.DataFrame:
+    try:
+        folder.config()
+    except StoreError as error:
+        where = str(folder.path / "run.json")
+        defects.append(Defect("damaged run.json", where, f"{error.what}; episodes were read"))
+    rows = {row.episode_id: row for row in _sound_rows(folder, defects)}
+    listed = [{"run": str(folder.path), **row.model_dump()} for row in rows.values()]
+    frame = pd.DataFrame(listed, columns=["run", *EpisodeRow.model_fields]).astype(_EPISODE_TYPES)
     frame["transcript"] = [str(folder.path / name) for name in frame["transcript"]]
     return frame
+
+
+def _sound_rows(folder: RunFolder, defects: list[Defect]) -> Iterator[EpisodeRow]:
+    """Return all rows that can be read, in order; the last one of an episode counts."""
+    for number, line in enumerate(_lines(folder.rows_path), start=1):
+        where = f"{folder.rows_path}, line {number}"
+        if not line.endswith(b"\n"):
+            what = "cut off in the middle, as by a crash; its episode is not finished"
+            defects.append(Defect("torn row", where, what))
+            return
+        try:
+            row, unknown = _read_row(line)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"]))
+            defects.append(Defect("damaged row", where, f"{field}: {first['msg']}; left out"))
+            continue
+        if unknown:
+            what = f"{', '.join(unknown)}: of another version of Benchside; the rest was read"
+            defects.append(Defect("unknown fields", where, what))
+        yield row
+
+
+def _read_row(line: bytes) -> tuple[EpisodeRow, Sequence[str]]:
+    """Return a row without fields that this version does not know, and the names of those."""
+    try:
+        return EpisodeRow.model_validate_json(line), ()
+    except ValidationError as error:
+        unknown = [str(one["loc"][0]) for one in error.errors() if one["type"] == "extra_forbidden"]
+        if len(unknown) < error.error_count():
+            raise
+    values = {name: value for name, value in json.loads(line).items() if name not in unknown}
+    return EpisodeRow.model_validate(values), unknown
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        return path.read_bytes().splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StoreError(
+            f"cannot read: {error.strerror}", where=path, fix="check the folder's rights"
+        ) from None

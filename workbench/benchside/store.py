@@ -66,7 +66,7 @@ class RunConfig(Frozen):
 
 
 class EpisodeRow(Frozen):
-    """One line of `episodes.jsonl`, and one row of `benchside.load_run`."""
+    """One line of `episodes.jsonl`, and one row of `benchside.load_run(…).episodes`."""
 
     episode_id: str
     task_id: str
@@ -97,10 +97,11 @@ class EpisodeRow(Frozen):
     isolation: str
     error: str | None
     transcript: str
+    transcript_sha256: str | None = None  # rows of before have none
 
 
-def row_of(episode: Episode) -> EpisodeRow:
-    """Return the row of an episode."""
+def row_of(episode: Episode, transcript_sha256: str | None = None) -> EpisodeRow:
+    """Return the row of an episode; the hash is of its notebook's bytes."""
     task, grade, failure = episode.task, episode.grade, episode.failure
     return EpisodeRow(
         episode_id=episode.episode_id,
@@ -122,6 +123,7 @@ def row_of(episode: Episode) -> EpisodeRow:
         isolation=episode.provenance.isolation,
         error=None if failure is None else f"{failure.kind}: {failure.message}",
         transcript=f"episodes/{episode.episode_id}.ipynb",
+        transcript_sha256=transcript_sha256,
     )
 
 
@@ -151,9 +153,8 @@ class RunFolder:
                 fix="give the folder that `benchside run --out` wrote",
             ) from None  # fmt: skip
         except (OSError, ValidationError, UnicodeDecodeError) as error:
-            raise StoreError(
-                f"damaged: {str(error).splitlines()[0]}", where=path, fix="restore the file"
-            ) from None
+            what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+            raise StoreError(f"damaged: {what}", where=path, fix="restore the file") from None
 
     def start(self, config: RunConfig, *, resume: bool) -> None:
         """Make the folder for a new run, or check that an old one can go on.
@@ -254,8 +255,8 @@ class RunFolder:
 
     def finish(self, episode: Episode) -> EpisodeRow:
         """Write the transcript, then the row, then drop the turn log."""
-        row = row_of(episode)
-        self._guarded(lambda: write_transcript(episode, self.path / row.transcript))
+        path = self.transcript_path(episode.episode_id)
+        row = row_of(episode, self._guarded(lambda: write_transcript(episode, path)))
         self._guarded(lambda: _append(self.rows_path, row.model_dump_json(), sync=True))
         self.drop_turns(episode.episode_id)
         return row

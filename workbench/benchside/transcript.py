@@ -9,6 +9,7 @@ notebook runs from top to bottom in any kernel with Benchside installed.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -106,8 +107,8 @@ def from_notebook(notebook: NotebookNode, where: object = "notebook") -> Episode
         ) from None  # fmt: skip
 
 
-def write_transcript(episode: Episode, path: Path) -> None:
-    """Write an episode's notebook atomically: it is there whole or not at all."""
+def write_transcript(episode: Episode, path: Path) -> str:
+    """Write an episode's notebook atomically, whole or not at all; return its sha256."""
     text = nbformat.writes(to_notebook(episode), version=nbformat.NO_CONVERT)
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", dir=path.parent, prefix=".writing-", suffix=".ipynb", delete=False
@@ -120,6 +121,7 @@ def write_transcript(episode: Episode, path: Path) -> None:
         except BaseException:
             Path(file.name).unlink(missing_ok=True)
             raise
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_transcript(path: Path) -> Episode:

@@ -186,6 +186,7 @@ def _row(row: EpisodeRow, redactor: Redactor, names: _Pseudonyms) -> EpisodeRow:
             shown[field] = round(value, 3)  # long fractions look like identifiers to a search
     if row.error is not None:
         shown["error"] = re.split(r"\W", row.error, maxsplit=1)[0]
+    shown["transcript_sha256"] = None  # of the notebook before; its digits look like identifiers
     shown["transcript"] = f"episodes/{shown['episode_id']}.ipynb"
     return row.model_copy(update=shown)
 
