@@ -34,7 +34,7 @@ from benchside.errors import (
 )
 from benchside.execution import observe
 from benchside.grade import Grade
-from benchside.graders import ProgramGrader, grade, grade_missing
+from benchside.graders import OBSERVED, ObservedGrader, grade, grade_missing
 from benchside.graders.grading import build_task_grader
 from benchside.isolation import check_isolation
 from benchside.library import Suite
@@ -337,7 +337,7 @@ async def grade_submission(
     try:
         async with asyncio.timeout(GRADING_TIMEOUT_S):
             value = submitted.value
-            if task.grader.name == ProgramGrader.name:
+            if task.grader.name in OBSERVED:
                 value = await _observed(suite, task, value, maker, hidden)
             return await _graded(suite, task, value, states)
     except TimeoutError:
@@ -350,16 +350,18 @@ async def grade_submission(
 async def _observed(
     suite: Suite, task: TaskSpec, value: Json, maker: KernelMaker | None, hidden: tuple[Path, ...]
 ) -> Json:
-    """Run a submitted program in a kernel of the task's image."""
+    """Run a submitted program, or assertions over it, in a kernel of the task's image."""
     if maker is None:
         raise GraderError(
-            "a submitted program cannot be graded without kernels", where=task.task_id
+            f"a submission to grader {task.grader.name} cannot be graded without kernels",
+            where=task.task_id,
         )
     key = await asyncio.to_thread(suite.answer_key, task.task_id)
     grader = build_task_grader(task, key)
-    assert isinstance(grader, ProgramGrader)
-    image = suite.image(task)
-    return await observe(grader, value, image=image, maker=maker, hidden=hidden)
+    assert isinstance(grader, ObservedGrader)  # by its name
+    return await observe(
+        grader, value, image=suite.image(task), maker=maker, hidden=hidden, files=task.files
+    )
 
 
 async def _graded(

@@ -27,6 +27,7 @@ TASKS = [
     ("prediction", {"$series": {"index": ["a", "b"], "values": [0, 1]}},
      {"metric": "auroc", "threshold": 0.7}),
     ("program", [{"returned": 3, "arguments": [1, 2], "files": {}}], {"entry": "add"}),
+    ("assertions", 2, {}),
 ]  # fmt: skip
 
 
@@ -38,6 +39,9 @@ def tasks():
         elif name == "program":
             cases = [{"arguments": [1, 2]}]
             yield task_and_key(name, gold, params, secret={"cases": cases}, kind="code")
+        elif name == "assertions":
+            secret = {"forms": {"x": {"kind": "scalar"}}, "assertions": "assert x\nassert x > 1"}
+            yield task_and_key(name, gold, params, secret=secret, kind="record")
         else:
             yield task_and_key(name, gold, params)
 

@@ -19,7 +19,8 @@ from typing import ClassVar
 
 from pydantic import Field, JsonValue
 
-from benchside.graders.grader import Grader, UnreadableError, Verdict, register
+from benchside.graders.grader import UnreadableError, Verdict, register
+from benchside.graders.observed import ObservedGrader
 from benchside.graders.show import show
 from benchside.task import Frozen
 from benchside_kernels.submission import Json, Series, SetValue, Table, Value
@@ -45,7 +46,7 @@ class ProgramCase(Frozen):
 
 
 @register
-class ProgramGrader(Grader):
+class ProgramGrader(ObservedGrader):
     """Passes when the program does on every case what the reference did.
 
     Args:
@@ -61,10 +62,10 @@ class ProgramGrader(Grader):
     cases: tuple[ProgramCase, ...] = ()
     abs_tol: float = Field(1e-9, ge=0, allow_inf_nan=False)
     rel_tol: float = Field(1e-6, ge=0, lt=1)
-    timeout_s: float = Field(20.0, gt=0, le=40)
 
-    def cell(self, program: str) -> str:
+    def cell(self, submission: Json) -> str:
         """Return the cell that runs a program on all cases and submits the outcomes."""
+        program = readable_program(submission)
         cases = [case.model_dump(mode="json") for case in self.cases]
         for case in cases:
             if case["script"] is not None:

@@ -13,8 +13,17 @@ from dataclasses import dataclass
 from benchside.graders.composite import AnyOfGrader
 from benchside.graders.grader import Grader
 from benchside.graders.grading import build_task_grader, decode_gold, grade
+from benchside.graders.observed import ObservedGrader
 from benchside.graders.prediction import PredictionGrader
-from benchside.graders.probes import collections, composites, predictions, programs, scalars, tables
+from benchside.graders.probes import (
+    assertions,
+    collections,
+    composites,
+    predictions,
+    programs,
+    scalars,
+    tables,
+)
 from benchside.graders.probes.case import (
     CONSTANTS,
     Case,
@@ -22,12 +31,11 @@ from benchside.graders.probes.case import (
     is_right_constant,
     mistakes,
 )
-from benchside.graders.program import ProgramGrader
 from benchside.task import AnswerKey, TaskSpec
 from benchside_kernels.submission import Json, encode
 
 # importing these modules is what registers each grader's cases
-CASE_MODULES = (collections, composites, predictions, programs, scalars, tables)
+CASE_MODULES = (assertions, collections, composites, predictions, programs, scalars, tables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +99,6 @@ def _no_submission(grader: Grader) -> str:
         return "the gold is a list of alternatives"
     if isinstance(grader, PredictionGrader) and grader.metric == "c_index":
         return "the gold holds [time, event] pairs, not scores"
-    if isinstance(grader, ProgramGrader):
-        return "the gold is what the reference does, not a program"
+    if isinstance(grader, ObservedGrader):
+        return "the gold is what comes of a submission, not one"
     return ""

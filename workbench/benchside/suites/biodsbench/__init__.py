@@ -1,0 +1,9 @@
+"""Suite `biodsbench`: analyses of published cancer studies, from the user's tasks and tables."""
+
+from types import ModuleType
+
+from benchside.graders import assertions, assertions_cell
+from benchside.suites.biodsbench.build import build
+
+__all__ = ["USES", "build"]
+USES: tuple[ModuleType, ...] = (assertions, assertions_cell)

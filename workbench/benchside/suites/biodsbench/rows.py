@@ -1,0 +1,102 @@
+"""Reads BioDSBench tasks as MedAgentGym packs them: one JSON object a line, plain or gzipped."""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from benchside.errors import InputError
+
+# schemas were published of the first so many rows of a table
+PUBLISHED_ROWS = 10_000
+_TABLE = re.compile(r"`(/workdir/[^`]+)`.*?whose name is `(\w+)`\. Shape is \((\d+), (\d+)\)", re.S)
+
+
+def _sources(value: object) -> object:
+    """A list of texts, which is packed as its Python literal."""
+    return ast.literal_eval(value) if isinstance(value, str) else value
+
+
+class Row(BaseModel):
+    """One task; further fields are ignored.
+
+    Args:
+        queries: the question, which names the objects to make.
+        dataframes: the tables in words: name, shape, first rows, frequent values.
+        code_histories: code of the steps before this one.
+        reference_answer: the reference, which goes on from these steps.
+        test_cases: assertions over the objects.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    study_ids: str
+    question_ids: str
+    queries: str
+    dataframes: str
+    code_histories: Annotated[tuple[str, ...], BeforeValidator(_sources)]
+    reference_answer: str
+    test_cases: str
+
+    @property
+    def tables(self) -> list[Shape]:
+        """The tables that the task comes with."""
+        found = _TABLE.findall(self.dataframes)
+        return [Shape(name, Path(path).name, int(n), int(m)) for path, name, n, m in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A table as it is described: variable, file, rows (at most 10,000) and columns."""
+
+    name: str
+    file: str
+    rows: int
+    columns: int
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Return all rows of a file.
+
+    Raises:
+        InputError: naming the line and the field.
+    """
+    rows = []
+    for number, line in enumerate(_text(path).split(b"\n"), 1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            row = Row.model_validate_json(line)
+        except ValidationError as problem:
+            first = problem.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise InputError(
+                f"a BioDSBench task cannot be read: {first['msg']}",
+                where=where + (f", field {field}" if field else ""),
+                value=str(first["input"])[:80], fix="get the file again",
+            ) from problem  # fmt: skip
+        if not row.tables:
+            raise InputError(
+                "a BioDSBench task describes no table", where=f"{where}, field dataframes",
+                value=row.dataframes[:80], fix="get the file again",
+            )  # fmt: skip
+        rows.append(row)
+    return rows
+
+
+def _text(path: Path) -> bytes:
+    packed = path.read_bytes()
+    if path.suffix != ".gz":
+        return packed
+    try:
+        return gzip.decompress(packed)
+    except (OSError, EOFError) as problem:
+        raise InputError(
+            f"the file cannot be unpacked: {problem}", where=path, fix="get the file again"
+        ) from None
