@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lifelines.utils import concordance_index
-from sklearn.metrics import r2_score, roc_auc_score, root_mean_squared_error
+from sklearn.metrics import (
+    average_precision_score,
+    mean_absolute_error,
+    r2_score,
+    roc_auc_score,
+    root_mean_squared_error,
+)
 
 from benchside.graders import metrics
 from tests.workbench.graders.tasks import graded
@@ -63,6 +69,17 @@ def test_rmse_passes_at_or_below_the_threshold():
     assert not graded("prediction", gold, [1e200, -1e200, 0], params).passed
 
 
+def test_mae_is_an_error_and_auprc_is_not():
+    gold = pd.Series([1.0, 2.0, 3.0])
+    params = {"metric": "mae", "threshold": 0.5}
+    assert graded("prediction", gold, [1.5, 2.0, 2.0], params).passed
+    assert not graded("prediction", gold, [1.5, 2.0, 1.9], params).passed
+    params = {"metric": "auprc", "threshold": 0.9}
+    assert graded("prediction", GOLD, SCORES, params).passed
+    constant = graded("prediction", GOLD, SCORES * 0, params)
+    assert (constant.passed, constant.parts) == (False, {"auprc": 0.5})
+
+
 def test_c_index_takes_risk_unless_told_otherwise():
     gold = pd.Series([[1, 1], [5, 0], [3, 1]], index=list("abc"))
     risk = {"a": 9, "b": 1, "c": 5}
@@ -82,6 +99,9 @@ def test_metrics_agree_with_scikit_learn_and_lifelines(rows):
     label, time, score = np.array(rows, dtype=np.float64).T
     if 0 < label.sum() < len(label):
         assert metrics.auroc(label, score) == pytest.approx(roc_auc_score(label, score))
+        precision = average_precision_score(label, score)
+        assert metrics.auprc(label, score) == pytest.approx(precision)
+    assert metrics.mae(time, score) == pytest.approx(mean_absolute_error(time, score))
     assert metrics.rmse(time, score) == pytest.approx(root_mean_squared_error(time, score))
     if np.ptp(time) > 0:
         assert metrics.r2(time, score) == pytest.approx(r2_score(time, score))

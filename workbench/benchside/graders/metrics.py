@@ -24,6 +24,26 @@ def auroc(labels: Floats, scores: Floats) -> float:
     return float((rank[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0))
 
 
+def auprc(labels: Floats, scores: Floats) -> float:
+    """Area under the precision-recall curve as average precision; ties are taken together.
+
+    Args:
+        labels: (n,) 0 or 1, both present.
+        scores: (n,) higher means more likely 1.
+
+    Source: J. Davis, M. Goadrich, Proc. ICML (2006) 233-240; without interpolation.
+    """
+    levels, inverse, counts = np.unique(-scores, return_inverse=True, return_counts=True)
+    found = np.bincount(inverse, weights=labels, minlength=len(levels))  # (levels,) best first
+    precision = np.cumsum(found) / np.cumsum(counts)
+    return float((precision * found).sum() / found.sum())
+
+
+def mae(labels: Floats, predicted: Floats) -> float:
+    """Mean absolute error, in the labels' unit."""
+    return float(np.mean(np.abs(labels - predicted)))
+
+
 def rmse(labels: Floats, predicted: Floats) -> float:
     """Root of the mean squared error, in the labels' unit."""
     return float(np.sqrt(np.mean((labels - predicted) ** 2)))

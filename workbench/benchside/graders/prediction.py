@@ -26,19 +26,19 @@ def row_key(label: Value) -> str:
 
 @register
 class PredictionGrader(Grader):
-    """Passes when the metric reaches the threshold (`rmse`: stays at or below it).
+    """Passes when the metric reaches the threshold (`rmse`, `mae`: stays at or below it).
 
-    The gold is a Series of labels by row id: 0 or 1 for `auroc`, numbers for `rmse` and `r2`,
-    [time, event] pairs for `c_index`. The submission is a Series, dict or two-column table by row
-    id, or a list in the gold's order.
+    The gold is a Series of labels by row id: 0 or 1 for `auroc` and `auprc`, numbers for `rmse`,
+    `mae` and `r2`, [time, event] pairs for `c_index`. The submission is a Series, dict or
+    two-column table by row id, or a list in the gold's order.
 
     Args:
-        threshold: of the metric, in the labels' unit for `rmse`.
+        threshold: of the metric, in the labels' unit for `rmse` and `mae`.
         higher_is: for `c_index`: whether a higher score means more `risk` or longer `survival`.
     """
 
     name: ClassVar[str] = "prediction"
-    metric: Literal["auroc", "rmse", "r2", "c_index"]
+    metric: Literal["auroc", "auprc", "rmse", "mae", "r2", "c_index"]
     threshold: float = Field(allow_inf_nan=False)
     higher_is: Literal["risk", "survival"] = "risk"
 
@@ -49,8 +49,8 @@ class PredictionGrader(Grader):
         if len({row_key(label) for label in gold.index}) < len(gold.index):
             raise UnreadableError("the gold names a row twice")
         labels = read_labels(gold, pairs=self.metric == "c_index")
-        if self.metric == "auroc" and set(labels[:, 0]) != {0.0, 1.0}:
-            raise UnreadableError("labels for auroc are 0 and 1, both present")
+        if self.metric in ("auroc", "auprc") and set(labels[:, 0]) != {0.0, 1.0}:
+            raise UnreadableError(f"labels for {self.metric} are 0 and 1, both present")
         if self.metric == "r2" and np.ptp(labels[:, 0]) == 0:
             raise UnreadableError("r2 is not defined where all labels are equal")
         if self.metric == "c_index":
@@ -64,8 +64,9 @@ class PredictionGrader(Grader):
         except UnreadableError as problem:
             return Verdict(False, str(problem))
         value = self._measure(read_labels(gold, pairs=self.metric == "c_index"), scores)
-        passed = value <= self.threshold if self.metric == "rmse" else value >= self.threshold
-        wanted = "at most" if self.metric == "rmse" else "at least"
+        is_error = self.metric in ("rmse", "mae")
+        passed = value <= self.threshold if is_error else value >= self.threshold
+        wanted = "at most" if is_error else "at least"
         text = f"{self.metric} {value:.4g} over {len(scores)} rows, expected {wanted}"
         clipped = min(max(value, 0.0), 1.0)
         return Verdict(passed, f"{text} {self.threshold:.4g}", {self.metric: clipped})
@@ -76,6 +77,10 @@ class PredictionGrader(Grader):
         with np.errstate(over="ignore"):
             if self.metric == "auroc":
                 return metrics.auroc(first, scores)
+            if self.metric == "auprc":
+                return metrics.auprc(first, scores)
+            if self.metric == "mae":
+                return metrics.mae(first, scores)
             if self.metric == "rmse":
                 return metrics.rmse(first, scores)
             if self.metric == "r2":
