@@ -6,6 +6,7 @@ stand for themselves; other types are objects with a single tag key:
     {"$float": "nan"}                                   nan, inf, -inf and missing values
     {"$date": "2024-02-29"}                             datetime.date
     {"$datetime": "2024-02-29T10:00:00"}                datetime, pandas.Timestamp, numpy.datetime64
+    {"$time": "14:35:00"}                               datetime.time
     {"$duration_s": 86400.0}                            timedelta
     {"$set": [...]}                                     set, frozenset
     {"$series": {"index": [...], "values": [...]}}      pandas.Series
@@ -63,7 +64,7 @@ class SetValue:
 
 
 Value: TypeAlias = (
-    bool | int | float | str | dt.date | dt.datetime | dt.timedelta
+    bool | int | float | str | dt.date | dt.datetime | dt.time | dt.timedelta
     | Series | Table | SetValue | list["Value"] | dict[str, "Value"] | None
 )  # fmt: skip
 
@@ -104,6 +105,8 @@ def _encode(value: Any, depth: int) -> Json:
             return {"$datetime": value.isoformat()}
         case dt.date():
             return {"$date": value.isoformat()}
+        case dt.time():
+            return {"$time": value.isoformat()}
         case dt.timedelta():
             return {"$duration_s": value.total_seconds()}
         case Mapping():
@@ -170,7 +173,8 @@ def _encode_array(value: Any, depth: int) -> Json:
             return _encode(value.tolist(), depth)
     raise UnsupportedValueError(
         f"submit() cannot send a {type(value).__module__}.{type(value).__qualname__}; submit a "
-        "number, text, bool, date, timedelta, list, set, dict, numpy array, Series or DataFrame"
+        "number, text, bool, date, time, timedelta, list, set, dict, numpy array, Series or "
+        "DataFrame"
     )
 
 
@@ -232,6 +236,8 @@ def _decode_tagged(tag: str, body: Any, depth: int) -> Value:
             return dt.date.fromisoformat(body)
         case "$datetime":
             return dt.datetime.fromisoformat(body)
+        case "$time":
+            return dt.time.fromisoformat(body)
         case "$duration_s":
             if isinstance(body, bool):
                 raise ValueError("not a number")

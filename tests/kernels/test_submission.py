@@ -40,6 +40,7 @@ scalars = st.one_of(
     st.floats(allow_nan=False),
     st.text(),
     st.dates(),
+    st.times(timezones=st.sampled_from([None, dt.UTC])).map(lambda time: time.replace(fold=0)),
     st.datetimes(timezones=st.sampled_from([None, dt.UTC])).map(lambda m: m.replace(fold=0)),
     st.timedeltas(dt.timedelta(days=-9999), dt.timedelta(days=9999)),
 )
@@ -201,7 +202,7 @@ def test_depth_is_bounded_on_both_sides():
     [
         {"$float": "1"}, {"$float": []}, {"$float": True},
         {"$date": 5}, {"$date": "2024-13-01"}, {"$date": "2024-01-01T00:00"}, {"$date": None},
-        {"$datetime": "x"}, {"$datetime": ["2024-01-01"]},
+        {"$time": "25:00"}, {"$time": 5}, {"$datetime": "x"}, {"$datetime": ["2024-01-01"]},
         {"$duration_s": "1"}, {"$duration_s": True}, {"$duration_s": 1e300},
         {"$duration_s": math.nan},
         {"$duration_s": 10**400}, {"$duration_s": None},

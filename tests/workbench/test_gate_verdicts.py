@@ -12,7 +12,7 @@ from benchside import commands, library
 from benchside.cli import app
 from benchside.commands import RunRequest, run_suites
 from benchside.errors import StoreError
-from benchside.gate.leakage import leakage, masked_words
+from benchside.gate.leakage import leakage, masked_sentences
 from benchside.gate.log import GateLog
 from benchside.gate.report import Held, held_back, read_report, report_path, write_report
 from benchside.gate.run import GateRequest, gate_suite
@@ -164,11 +164,30 @@ def test_leakage_is_seen_through_slots() -> None:
     one = number("a", prompt=words.format("'age'", 3, 4), split="train", group="g")
     two = number("b", prompt=words.format("'weight'", 5, 61), group="g")
     three = number("c", prompt="Count the admissions of this year that ended by a transfer home")
-    assert masked_words(one.prompt) == masked_words(two.prompt)
+    assert masked_sentences(one.prompt) == masked_sentences(two.prompt)
     shared, alike = leakage([one, two, three])
     assert shared == "1 groups are in train and in test: g"
     assert alike.startswith("1 of 2 test tasks share at least 80% of their 10-grams")
     assert leakage([two, three]) == ()
+
+
+def test_a_frame_around_short_questions_is_not_taken_for_a_shared_wording() -> None:
+    frame = (
+        "Answer a question about the records, and answer it from the tables alone.\n{}\n"
+        "Submit nothing but the answer, and round no number that you submit."
+    )
+
+    def asks(name: str, question: str, split: str = "train") -> TaskSpec:
+        return number(name, prompt=frame.format(question), split=split, group=name)
+
+    train = [asks(f"t{i}", f"What was the {what}?") for i, what in enumerate(("age", "sex", "bed"))]
+    train.append(asks("head", "Was patient 10 admitted to the hospital in this month?"))
+    train.append(asks("tail", "Is patient 10 admitted to the hospital in this year?"))
+    new = asks("new", "Was patient 10 admitted to the hospital in this year?", "test")
+    old = asks("old", "Is patient 11 admitted to the hospital in this year?", "test")
+    assert leakage([*train, new]) == ()
+    [found] = leakage([*train, new, old])
+    assert found.startswith("1 of 2 test tasks share")
 
 
 def test_the_commands_gate_list_and_show_what_was_found(

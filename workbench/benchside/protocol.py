@@ -62,6 +62,8 @@ _ANSWER_FORMS: dict[AnswerKind, str] = {
     "text": "a text",
     "boolean": "true or false",
     "date": 'a date, as the text "YYYY-MM-DD" or as a datetime.date',
+    "time": 'a time of day, as the text "14:35" or as a datetime.time',
+    "datetime": 'a day with its time, as the text "YYYY-MM-DD HH:MM" or as a datetime.datetime',
     "duration": 'a duration, as a text such as "3 weeks 2 days" or as a timedelta',
     "set": "a list or set; order and duplicates do not matter",
     "list": "a list; its order matters",

@@ -22,6 +22,8 @@ AnswerKind = Literal[
     "text",
     "boolean",
     "date",
+    "time",
+    "datetime",
     "duration",
     "set",
     "list",

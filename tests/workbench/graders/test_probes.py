@@ -17,6 +17,7 @@ DAY = st.dates(dt.date(1700, 1, 1), dt.date(2200, 1, 1))
 LENGTH = st.timedeltas(dt.timedelta(0), dt.timedelta(days=4000)).map(
     lambda length: dt.timedelta(seconds=round(length.total_seconds()))
 )
+RESOLUTION = st.fixed_dictionaries({"resolution": st.sampled_from(["minute", "second"])})
 CELLS = st.one_of(NUMBER, st.none(), DAY, TEXT, st.booleans())
 TABLE = st.integers(1, 4).flatmap(
     lambda width: st.lists(st.lists(CELLS, min_size=width, max_size=width), max_size=5).map(
@@ -30,6 +31,8 @@ TASKS = st.one_of(
     st.tuples(st.just("text"), TEXT, st.just({})),
     st.tuples(st.just("boolean"), st.booleans(), st.fixed_dictionaries({"numeric": st.booleans()})),
     st.tuples(st.just("date"), DAY, st.just({"formats": ["%m/%d/%Y"]})),
+    st.tuples(st.just("time"), st.times(), RESOLUTION),
+    st.tuples(st.just("datetime"), st.datetimes(), RESOLUTION),
     st.tuples(st.just("duration"), LENGTH, st.just({"units": ["weeks", "days", "seconds"]})),
     st.tuples(
         st.sampled_from(["set", "list"]),
@@ -53,11 +56,11 @@ TASKS = st.one_of(
 )
 
 
-@given(TASKS)
+@given(TASKS, st.sampled_from(["mg/dL", "1/min", "10^9/L", "%"]))
 @settings(max_examples=300, deadline=None)
-def test_probes_hold_for_any_gold(drawn):
+def test_probes_hold_for_any_gold(drawn, unit):
     name, gold, params = drawn
-    assert check_probes(*task_and_key(name, gold, params, unit="mg/dL")) == []
+    assert check_probes(*task_and_key(name, gold, params, unit=unit)) == []
 
 
 def test_probes_of_records_alternatives_predictions_and_abstention():

@@ -48,7 +48,10 @@ def test_number(gold, params, right, wrong):
          ["12.5 g/L", "12.5 mg", "12.5 mg/dL or so", "12.5%", "mg/dL 12.5", "12.5 mg/dL 13"]),
         ("%", ["12.5%", "12.5 %", 12.5], [0.125, "12.5 mg/dL", "0.125", "12.5%%"]),
         ("µmol/L", ["12.5 µmol/L", "12.5 μmol/L"], ["12.5 mmol/L", "12.5 umol"]),
-        (None, [12.5], ["12.5 mg/dL", "12.5%"]),
+        ("1/min", [12.5, "12.5", "12.5 1/min", "12.5\t1/MIN"],
+         ["12.51/min", "12.5/min", "12.5 /min", "12.5 1", "12.5 1/s", "1/min"]),
+        ("10^9/L", ["12.5 10^9/L", "12.5 10^9/l"], ["12.5 10^12/L", "12.510^9/L", "12.5 9"]),
+        (None, [12.5], ["12.5 mg/dL", "12.5%", "12.5 1/min", "12.5 12.5"]),
     ],
 )  # fmt: skip
 def test_units(unit, right, wrong):
@@ -65,7 +68,7 @@ def test_secret_limits_replace_tolerances_and_are_inclusive():
 def test_number_evidence_names_values_tolerance_and_difference():
     grade = graded("number", 12.5, 12.4, {"abs_tol": 0.05})
     assert grade.evidence == "submitted 12.4, expected 12.5 within 0.05: difference 0.1 > 0.05"
-    assert (grade.reward, grade.grader) == (0.0, "number/1")
+    assert (grade.reward, grade.grader) == (0.0, "number/2")
     negative = graded("number", -12.5, -13, {"rel_tol": 0.01}).evidence
     assert negative == "submitted -13, expected -12.5 within 0.125: difference 0.5 > 0.125"
 
@@ -180,3 +183,26 @@ def test_text_that_is_not_the_answer_never_passes(text):
     assert not graded("date", DAY, text).passed
     assert not graded("duration", dt.timedelta(days=23), text).passed
     assert not graded("text", "BRCA1", text).passed
+
+
+@pytest.mark.parametrize(
+    ("name", "gold", "params", "right", "wrong"),
+    [
+        ("time", dt.time(14, 35, 20), {},
+         [dt.time(14, 35), "14:35", "14:35:59.9", "2:35 PM", "02:35 p.m.", " 14:35 ",
+          dt.time(14, 35, tzinfo=dt.UTC)],
+         ["2:35", "14:36", "14.35", "1435", "24:35", "14:35 pm", "0:35 pm", "14:60", "at 14:35",
+          dt.datetime(2024, 2, 29, 14, 35), dt.timedelta(hours=14, minutes=35), 14.583, None]),
+        ("time", dt.time(14, 35, 20), {"resolution": "second"}, ["14:35:20", "2:35:20pm"],
+         ["14:35", "14:35:21"]),
+        ("time", dt.time(0, 5), {}, ["00:05", "0:05", "12:05 am"], ["12:05", "12:05 pm", "24:05"]),
+        ("datetime", dt.datetime(2024, 2, 29, 14, 35, 20), {},
+         ["2024-02-29 14:35", "2024-02-29T14:35:00Z", pd.Timestamp("2024-02-29 14:35:59")],
+         ["2024-02-29", "14:35", "2024-02-29 14:36", "2024-03-01 14:35", DAY, FEBRUARY, None]),
+        ("datetime", FEBRUARY, {"resolution": "second"}, [FEBRUARY, "2024-02-29 00:00"],
+         [DAY, "2024-02-29", "2024-02-29 00:00:01"]),
+    ],
+)  # fmt: skip
+def test_clocks(name, gold, params, right, wrong):
+    assert [x for x in right if not graded(name, gold, x, params).passed] == []
+    assert [x for x in wrong if graded(name, gold, x, params).passed] == []

@@ -6,6 +6,7 @@ Importing the graders here makes them known by name.
 from benchside.grade import Grade
 from benchside.graders.assertions import AssertionsGrader
 from benchside.graders.charted import ChartedGrader
+from benchside.graders.clock import DatetimeGrader, TimeGrader
 from benchside.graders.collection import ListGrader, SetGrader
 from benchside.graders.composite import AnyOfGrader, RecordGrader
 from benchside.graders.date import DateGrader
@@ -29,6 +30,7 @@ __all__ = [
     "BooleanGrader",
     "ChartedGrader",
     "DateGrader",
+    "DatetimeGrader",
     "DurationGrader",
     "Grade",
     "IntegerGrader",
@@ -41,6 +43,7 @@ __all__ = [
     "SetGrader",
     "TableGrader",
     "TextGrader",
+    "TimeGrader",
     "grade",
     "grade_missing",
     "known_graders",

@@ -1,9 +1,9 @@
 """Graders `number` and `integer`, and the one way in which text is read as a number.
 
 "1,234.5", "1e-3" and "−2" (unicode minus) are numbers, and so is "12.5 mg/dL" where the task's
-unit is mg/dL. "1.234,5", "1,5", "0,123", "1_000", "nan", "inf" and any other text are not. True is
-never 1. Units are compared without regard to case, as mg/dl is often written for mg/dL; nothing is
-converted.
+unit is mg/dL. A unit that begins with a digit, such as "1/min" or "10^9/L", is read behind a blank.
+"1.234,5", "1,5", "0,123", "1_000", "nan", "inf" and any other text are no numbers. True is never 1.
+Units are compared without regard to case (mg/dl is often written for mg/dL); nothing is converted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NUMBER = re.compile(
     r"(?P<sign>[+-]?)"
     r"(?P<digits>[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+\.?[0-9]*|\.[0-9]+)"
     r"(?P<exponent>[eE][+-]?[0-9]{1,4})?"
-    r"(?:\s*(?P<unit>[^\s0-9.,+-].*))?"
+    r"(?:(?:\s+|(?=[^\s0-9.,+-]))(?P<unit>\S.*))?"
 )
 
 
@@ -95,6 +95,7 @@ class NumberGrader(Scalar):
     """
 
     name: ClassVar[str] = "number"
+    version: ClassVar[int] = 2
     secret: ClassVar[frozenset[str]] = frozenset({"lower", "upper"})
     abs_tol: float = Field(0.0, ge=0, allow_inf_nan=False)
     rel_tol: float = Field(0.0, ge=0, lt=1)
@@ -161,6 +162,7 @@ class IntegerGrader(Scalar):
     """Passes when the integers are equal; 3, 3.0 and "3" are the same, True is no integer."""
 
     name: ClassVar[str] = "integer"
+    version: ClassVar[int] = 2
     unit: str | None = None
 
     def with_unit(self, unit: str) -> Self:

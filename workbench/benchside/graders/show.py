@@ -25,7 +25,7 @@ def show(value: Value, depth: int = 0) -> str:
             return str(value) if value.bit_length() < 256 else f"{value.bit_length()}-bit integer"
         case float():
             return f"{value:.12g}"
-        case dt.date():
+        case dt.date() | dt.time():
             return value.isoformat()
         case dt.timedelta():
             return str(value)

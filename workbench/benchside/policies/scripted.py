@@ -32,6 +32,8 @@ _CONSTANTS: dict[AnswerKind, JsonValue] = {
     "text": "yes",
     "boolean": True,
     "date": "2100-01-01",
+    "time": "12:00",
+    "datetime": "2100-01-01 00:00",
     "duration": "1 day",
     "set": [1],
     "list": [1],

@@ -17,6 +17,7 @@ from benchside.graders.observed import ObservedGrader
 from benchside.graders.prediction import PredictionGrader
 from benchside.graders.probes import (
     assertions,
+    clocks,
     collections,
     composites,
     predictions,
@@ -35,7 +36,7 @@ from benchside.task import AnswerKey, TaskSpec
 from benchside_kernels.submission import Json, encode
 
 # importing these modules is what registers each grader's cases
-CASE_MODULES = (assertions, collections, composites, predictions, programs, scalars, tables)
+CASE_MODULES = (assertions, clocks, collections, composites, predictions, programs, scalars, tables)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Probes of single values: number, integer, text, boolean, date, duration."""
+"""Probes of single values: number, integer, text, boolean, date, duration; see also `clocks`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def _dumps(value: object) -> Cases:
 
 def _with_units(text: str, unit: str | None) -> Cases:
     other = next(u for u in OTHER_UNITS if unit is None or u.casefold() != unit.casefold())
-    return [Case("wrong unit", f"{text} {other}"), Case("percent", f"{text}%")][: 1 + (unit != "%")]
+    cases = [Case("wrong unit", f"{text} {other}"), Case("a second number", f"{text} 12")]
+    return cases if unit == "%" else [*cases, Case("percent", f"{text}%")]
 
 
 @equivalents.register
@@ -50,7 +51,8 @@ def _(grader: NumberGrader, gold: Value) -> Cases:
         cases.append(Case("integer", int(number)))
     if grader.unit:
         cases.append(Case("text with unit", f"{number!r} {grader.unit}"))
-        cases.append(Case("text with unit and no space", f"{number!r}{grader.unit}"))
+        if grader.unit[0] not in "0123456789.,+-":  # "1/min" would run into the number
+            cases.append(Case("text with unit and no space", f"{number!r}{grader.unit}"))
     return cases
 
 
