@@ -6,6 +6,7 @@ luck could pass for skill.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,6 +50,12 @@ def measure(metric: Metric, labels: Floats, scores: Floats) -> float:
             return metrics.mae(labels, scores)
 
 
+def enough(labels: Floats) -> bool:
+    """Whether there are `FEWEST` labels of 0 and of 1."""
+    positives = int(labels.sum())
+    return min(positives, len(labels) - positives) >= FEWEST
+
+
 def set_bar(metric: Metric, train: Floats, labels: Floats, scores: Floats) -> Bar | None:
     """Return the bar of a question, or None where guesses could reach it.
 
@@ -57,16 +64,15 @@ def set_bar(metric: Metric, train: Floats, labels: Floats, scores: Floats) -> Ba
         labels: (n,) labels of the held-out rows.
         scores: (n,) the plain model's scores of the held-out rows.
     """
-    if metric != "mae":
-        positives = int(labels.sum())
-        if min(positives, len(labels) - positives) < FEWEST:
-            return None
+    if metric != "mae" and not enough(labels):
+        return None
     plain = measure(metric, labels, scores)
     guess = _guess(metric, train, labels)
-    # three figures of errors, three decimals of areas, always towards the guess
     raw = guess + SHARE * (plain - guess)
+    # four figures of errors, three decimals of areas, rounded towards the guess
     if metric == "mae":
-        threshold = float(f"{raw:.3g}")
+        digits = 3 - math.floor(math.log10(raw))
+        threshold = round(math.ceil(raw * 10**digits) / 10**digits, max(digits, 0))
         return Bar(metric, threshold, guess, plain) if threshold < _luck(metric, labels) else None
     threshold = float(np.floor(raw * 1000) / 1000)
     return Bar(metric, threshold, guess, plain) if threshold > _luck(metric, labels) else None
