@@ -78,8 +78,8 @@ def read_stays(paths: Mapping[str, Path], *, binary: bool) -> Stays:
             "a measurement is not a number", where=f"{paths['dyn']}, field {named[0]!r}",
             value=str(hours[named[0]].iloc[0]), fix=FIX,
         )  # fmt: skip
-    measured = [column for column in hours if column not in ("stay_id", "hour")]
-    hours[measured] = hours[measured].astype("float32")
+    kinds = {name: "float32" for name in hours if name not in ("stay_id", "hour")}
+    hours = hours.astype(kinds)
     return Stays(
         hours=hours.sort_values(["stay_id", "hour"], ignore_index=True),
         labels=labels[keys].assign(value=value),
