@@ -55,8 +55,10 @@ def test_importing_benchside_is_light() -> None:
 
 DOCUMENTS = [
     f"docs/{name}.md"
-    for name in ("kernels", "jupyter", "runs", "isolation", "suites", "calculators", "fhir")
-]
+    for name in (
+        "kernels", "jupyter", "runs", "isolation", "suites", "calculators", "fhir", "statistics",
+    )
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

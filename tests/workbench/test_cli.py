@@ -4,6 +4,8 @@ import io
 import json
 import os
 import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -83,6 +85,23 @@ def test_list_run_show_grade(run: Run, tmp_path: Path, suite: Suite) -> None:
     again = run("run", "power", *policies, "--limit", 2, "--out", out, "--resume")
     assert "4 of 4 episodes are done" in again.stderr
     assert len(benchside.load_run(out).episodes) == 4
+
+
+def test_scores_are_shown_with_intervals_comparisons_and_defects(
+    run: Run, finished_run: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(finished_run, tmp_path / "copy")
+    with (folder / "episodes.jsonl").open("a") as file:
+        file.write("{")
+    shown = run("scores", folder, "--against", "constant").stdout.replace("\N{NO-BREAK SPACE}", " ")
+    assert re.search(r"success +0 0–0.658 n=4 +1 0.342–1 n=4", shown)
+    assert "pass@2" in shown
+    assert "reference against constant: +1.000 (" in shown
+    assert "torn row: " in shown
+    found = json.loads(run("scores", folder, "--against", "constant", "--json").stdout)
+    assert {row["measure"] for row in found["scores"]} >= {"success", "pass^k", "floor"}
+    assert found["compared"][0]["difference"]["n"] == 2
+    assert "choose two of" in run("scores", folder, "--against", "nobody", code=2).stderr
 
 
 def test_regrading_repairs_a_changed_verdict(run: Run, tmp_path: Path) -> None:

@@ -2,6 +2,6 @@
 
 __version__ = "0.1.0"
 
-from benchside.runs import load_run
+from benchside.runs import Run, load_run
 
-__all__ = ["__version__", "load_run"]
+__all__ = ["Run", "__version__", "load_run"]

@@ -7,8 +7,9 @@ import json
 import os
 import sys
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from pydantic import JsonValue
@@ -30,10 +31,12 @@ from benchside.manifests import manifest, manifests
 from benchside.policies import POLICY_FORMS, PolicyOptions
 from benchside.regrade import regrade
 from benchside.rendering import print_episode
-from benchside.statistics import rates_by
+from benchside.runs import load_run
+from benchside.statistics import compare, rates_by
+from benchside.statistics import scores as score_rows
 from benchside.store import RunFolder
 from benchside.suite import SuiteManifest
-from benchside.tables import outcome_line, result_table
+from benchside.tables import comparison_line, outcome_line, result_table, score_table
 from benchside.task import Split
 from benchside.transcript import read_transcript
 from benchside_kernels.errors import KernelError
@@ -291,6 +294,31 @@ def show(
         print(found.model_dump_json(exclude={"turns"}, indent=1))
         return
     print_episode(found, console)
+
+
+@app.command()
+def scores(
+    run: Annotated[str, typer.Argument(help="A run folder, or a pattern such as 'runs/*'.")],
+    by: Annotated[Literal["suite", "category"], typer.Option(help="Rows of each.")] = "suite",
+    against: Annotated[
+        str | None, typer.Option(help="Compare every other policy with this one, task by task.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a run's scores with 95% intervals: success, pass@k, majority, times, tokens, floors."""
+    loaded = load_run(run)
+    found = score_rows(loaded, by)
+    policies = [name for name in dict.fromkeys(loaded.episodes["policy"]) if name != against]
+    compared = [compare(loaded.episodes, name, against) for name in policies if against]
+    if as_json:
+        listed = json.loads(found.to_json(orient="records"))
+        print(json.dumps({"scores": listed, "compared": [asdict(one) for one in compared]}))
+        return
+    console.print(score_table(found))
+    for one in compared:
+        console.print(comparison_line(one), soft_wrap=True)
+    for defect in loaded.defects:
+        console.print(f"{defect.kind}: {defect.where}: {defect.what}", soft_wrap=True)
 
 
 @app.command()

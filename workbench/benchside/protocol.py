@@ -22,33 +22,32 @@ from benchside_kernels.submission import MIME as SUBMISSION_MIME
 RUN_CELL: Final = "run_cell"
 SUBMIT: Final = "submit"
 
-TOOLS: Final[tuple[dict[str, JsonValue], ...]] = (
-    {
-        "type": "function",
-        "function": {
-            "name": RUN_CELL,
-            "description": "Run Python code in the kernel and return its output.",
-            "parameters": {
-                "type": "object",
-                "properties": {"code": {"type": "string", "description": "The Python code."}},
-                "required": ["code"],
-            },
+RUN_CELL_TOOL: Final[dict[str, JsonValue]] = {
+    "type": "function",
+    "function": {
+        "name": RUN_CELL,
+        "description": "Run Python code in the kernel and return its output.",
+        "parameters": {
+            "type": "object",
+            "properties": {"code": {"type": "string", "description": "The Python code."}},
+            "required": ["code"],
         },
     },
-    {
-        "type": "function",
-        "function": {
-            "name": SUBMIT,
-            "description": "Submit the final answer. This ends the task and can be done once.",
-            "parameters": {
-                "type": "object",
-                # no "type": any JSON value; servers refuse a union with "array" but no "items"
-                "properties": {"value": {"description": "The answer, as any JSON value."}},
-                "required": ["value"],
-            },
+}
+SUBMIT_TOOL: Final[dict[str, JsonValue]] = {
+    "type": "function",
+    "function": {
+        "name": SUBMIT,
+        "description": "Submit the final answer. This ends the task and can be done once.",
+        "parameters": {
+            "type": "object",
+            # no "type": any JSON value; servers refuse a union with "array" but no "items"
+            "properties": {"value": {"description": "The answer, as any JSON value."}},
+            "required": ["value"],
         },
     },
-)
+}
+TOOLS: Final = (RUN_CELL_TOOL, SUBMIT_TOOL)
 """The tools in the shape of the OpenAI chat API."""
 
 _RIGHT_FORMS = (

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
+import pandas as pd
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from benchside.statistics import Rate, rates_by
+from benchside.statistics import Comparison, Rate, rates_by
 from benchside.store import EpisodeRow
 
 
@@ -17,7 +19,7 @@ def result_table(rows: Sequence[EpisodeRow]) -> Table:
     """Success by suite and category (rows) and policy (columns), with n and 95% interval."""
     policies = list(dict.fromkeys(row.policy for row in rows))
     table = Table(
-        title="Solved / n, with 95% Wilson interval in percent", title_justify="left",
+        title="Solved / n, with 95% interval in percent", title_justify="left",
         box=box.SIMPLE_HEAD, pad_edge=False,
     )  # fmt: skip
     table.add_column("category", overflow="fold", min_width=16)
@@ -49,3 +51,47 @@ def outcome_line(rows: Sequence[EpisodeRow]) -> str:
     counts = Counter(row.outcome for row in rows)
     listed = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
     return f"{len(rows)} episodes: {listed}"
+
+
+def score_table(scores: pd.DataFrame) -> Table:
+    """Scores as of `benchside.statistics.scores`: measures (rows) and policies (columns)."""
+    policies = list(dict.fromkeys(scores["policy"]))
+    table = Table(
+        title="Mean with 95% interval, and n", title_justify="left", box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )  # fmt: skip
+    table.add_column("measure", overflow="fold", min_width=16)
+    for policy in policies:
+        table.add_column(Text(policy), justify="right", overflow="fold")
+    keys = ["suite"] if scores["category"].isna().all() else ["suite", "category"]
+    for names, part in scores[scores["n"] > 0].groupby(keys):
+        table.add_row(Text(", ".join(map(str, names))), style="bold")
+        rows: dict[str, dict[str, str]] = {}
+        for row in part.itertuples(index=False):
+            rows.setdefault(_measure(row), {})[str(row.policy)] = _estimate(row)
+        for name, cells in rows.items():
+            table.add_row(f"  {name}", *(cells.get(policy, "–") for policy in policies))
+        table.add_section()
+    return table
+
+
+def _measure(row: Any) -> str:
+    return f"{row.measure[:-1]}{row.k}" if row.measure.endswith("k") else str(row.measure)
+
+
+def _estimate(row: Any) -> str:
+    """Such as "0.50 0.15–0.85 n=4"; non-breaking, so that a table cell stays whole."""
+    interval = "" if pd.isna(row.low) else f" {row.low:.3g}–{row.high:.3g}"
+    return f"{row.value:.3g}{interval} n={row.n}".replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def comparison_line(found: Comparison) -> str:
+    """One paired comparison as a sentence."""
+    gap = found.difference
+    mcnemar = "" if found.mcnemar_p is None else f", McNemar p={found.mcnemar_p:.2g}"
+    return (
+        f"{found.first} against {found.second}: {gap.value:+.3f} "
+        f"({gap.low:+.3f} to {gap.high:+.3f}) on {gap.n} tasks in {gap.clusters} clusters; "
+        f"better on {found.only_first}, worse on {found.only_second}; "
+        f"permutation p={found.permutation_p:.2g}{mcnemar}"
+    )

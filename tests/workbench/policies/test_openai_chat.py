@@ -424,3 +424,22 @@ async def test_config_is_json_and_names_the_resolved_url() -> None:
     assert policy.name == "openai:m"
     assert config["base_url"] == "http://localhost:1/v1"
     assert (config["policy"], config["model"], config["temperature"]) == ("openai", "m", 0.2)
+
+
+async def test_a_blind_policy_offers_no_kernel_and_runs_no_cell() -> None:
+    options = PolicyOptions(max_retries=0)
+    steps = [call(("run_cell", {"code": "len(df)"})), call(("submit", {"value": 3}))]
+    with ChatServer(*steps) as server:
+        given = options.model_copy(update={"base_url": server.url})
+        policy = OpenAIPolicy("m", given, api_key=KEY, blind=True)
+        async with contextlib.aclosing(policy):
+            refused = await policy.act(START)
+            answered = await policy.act(START)
+    assert (refused.code, answered.code) == (None, "submit(3)")
+    assert "cannot run code" in str(refused.problem)
+    for body in server.bodies:
+        assert [tool["function"]["name"] for tool in body["tools"]] == ["submit"]
+        assert "run_cell" not in body["messages"][0]["content"]
+        assert TASK.prompt in body["messages"][1]["content"]
+    assert policy.name == "blind:m"
+    assert policy.config["policy"] == "blind"

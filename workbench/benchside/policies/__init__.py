@@ -34,6 +34,7 @@ POLICY_FORMS = {
     "dump": "dump",
     "cheat": "cheat",
     "openai": "openai:MODEL",
+    "blind": "blind:MODEL",
 }
 """The known policies by name, each with the form of its string."""
 
@@ -98,7 +99,8 @@ def _make(
         "constant": lambda: _constant(argument),
         "dump": dump_policy,
         "cheat": cheat_policy,
-        "openai": lambda: _openai(argument, options),
+        "openai": lambda: _openai(argument, options, blind=False),
+        "blind": lambda: _openai(argument, options, blind=True),
     }
     return makers[name]()
 
@@ -126,8 +128,8 @@ def _constant(argument: str) -> ShippedPolicy:
     return constant_policy(value)
 
 
-def _openai(model: str, options: PolicyOptions) -> ShippedPolicy:
+def _openai(model: str, options: PolicyOptions, *, blind: bool) -> ShippedPolicy:
     # imported here: the client takes about a second to load, and only this policy needs it
     from benchside.policies.openai_chat import OpenAIPolicy  # noqa: PLC0415
 
-    return OpenAIPolicy(model, options)
+    return OpenAIPolicy(model, options, blind=blind)

@@ -27,12 +27,16 @@ from benchside.errors import BenchsideError, InfrastructureError, InputError, Po
 from benchside.policies.chat_reply import ChatReply, read_reply
 from benchside.policies.options import PolicyOptions
 from benchside.policy import Action, Conversation, Message, Usage
-from benchside.protocol import TOOLS, action_from_message, parse_json
+from benchside.protocol import SUBMIT, SUBMIT_TOOL, TOOLS, action_from_message, parse_json
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 URL_VARIABLE = "OPENAI_BASE_URL"
 OPENAI_URL = "https://api.openai.com/v1"
 NO_KEY = "not-needed"  # the client insists on a key, local servers ignore it
+BLIND_PROMPT = (
+    f"You cannot see the data and cannot run code. Call {SUBMIT} once with the answer that you "
+    "know or think most likely."
+)
 MAX_BACKOFF_S = 30.0
 MAX_RETRY_AFTER_S = 120.0
 PASSING_STATUSES = frozenset({408, 409, 425, 429})
@@ -81,15 +85,23 @@ class OpenAIPolicy:
     Args:
         model: name of the model, as its server knows it.
         api_key: instead of the environment's.
+        blind: show the question, but give no kernel: what is solved then was not solved from the
+            data. It is the contamination baseline of the same model.
 
     Raises:
         InputError: the URL or the key cannot be used.
     """
 
     def __init__(
-        self, model: str, options: PolicyOptions | None = None, *, api_key: str | None = None
+        self,
+        model: str,
+        options: PolicyOptions | None = None,
+        *,
+        api_key: str | None = None,
+        blind: bool = False,
     ):
-        self.name = f"openai:{model}"
+        self.name = f"{'blind' if blind else 'openai'}:{model}"
+        self.blind = blind
         self.model = model
         self.options = options or PolicyOptions()
         key = _usable_key(api_key if api_key is not None else os.environ.get(KEY_VARIABLE, ""))
@@ -117,12 +129,16 @@ class OpenAIPolicy:
     def config(self) -> dict[str, JsonValue]:
         """What the run record keeps: model, URL as resolved, and options."""
         options: dict[str, JsonValue] = self.options.model_dump(mode="json")
-        return {"policy": "openai", "model": self.model, **options, "base_url": self.url}
+        policy = self.name.partition(":")[0]
+        return {"policy": policy, "model": self.model, **options, "base_url": self.url}
 
     async def act(self, conversation: Conversation) -> Action:
         """Ask for the next action; `Usage.latency_s` includes retries and waiting for a slot."""
         started = time.monotonic()
-        outcome = await self._ask(conversation.messages, self._wait_s)
+        messages = conversation.messages
+        if self.blind:
+            messages = [Message(role="system", content=BLIND_PROMPT), *messages[1:]]
+        outcome = await self._ask(messages, self._wait_s)
         if isinstance(outcome.answer, _Failure):
             raise self._act_error(outcome.answer, outcome.tries)
         reply = outcome.answer
@@ -132,7 +148,11 @@ class OpenAIPolicy:
             requests=outcome.tries,
             latency_s=time.monotonic() - started,
         )
-        return action_from_message(reply.message, usage, reply.reasoning, cut_off=reply.cut_off)
+        action = action_from_message(reply.message, usage, reply.reasoning, cut_off=reply.cut_off)
+        calls = reply.message.tool_calls
+        if self.blind and calls and calls[0].name != SUBMIT:  # it has seen no such tool
+            return action.model_copy(update={"code": None, "problem": BLIND_PROMPT})
+        return action
 
     async def check(self) -> None:
         """Ask for one short reply, so that a wrong URL, key, model or option is found at the start.
@@ -208,11 +228,12 @@ class OpenAIPolicy:
                 )
 
     async def _send(self, messages: Sequence[Message]) -> ChatReply | _Failure:
+        tools = [SUBMIT_TOOL] if self.blind else list(TOOLS)
         try:
             response = await self._client.chat.completions.with_raw_response.create(
                 model=self.model,
                 messages=cast(list[ChatCompletionMessageParam], [*map(_wire, messages)]),
-                tools=cast(list[ChatCompletionToolUnionParam], list(TOOLS)),
+                tools=cast(list[ChatCompletionToolUnionParam], tools),
                 extra_body=self._sampling(),
             )
         except APIStatusError as error:

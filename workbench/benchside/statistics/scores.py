@@ -1,0 +1,163 @@
+"""The scores of runs: one row for each policy, suite, category and measure.
+
+What makes a score mean something stands beside it: the exploit floor, which the policies that solve
+nothing reach, and the contamination baseline, which the same model reaches without the data.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import asdict
+from math import inf
+from typing import Literal
+
+import pandas as pd
+
+from benchside.episode import UNSCORED
+from benchside.runs import Run
+from benchside.statistics.attempts import best_at, majority_at, pass_at, pass_hat
+from benchside.statistics.estimate import Estimate, clustered_mean
+
+By = Literal["suite", "category"]
+FLOOR_POLICIES = ("do-nothing", "constant", "dump")
+MODEL, BLIND = "openai:", "blind:"
+COSTS = ("duration_s", "environment_s", "policy_s", "turns", "input_tokens", "output_tokens")
+COLUMNS = (
+    "policy", "suite", "category", "measure", "k", "value", "low", "high", "n", "clusters",
+    "unscored",
+)  # fmt: skip
+
+
+def scores(run: Run, by: By = "suite", verifier: pd.Series | None = None) -> pd.DataFrame:
+    """Return the scores of a run, or of several together.
+
+    Args:
+        by: "category" for rows of each category; `category` is missing otherwise.
+        verifier: a score of each episode, indexed by run and episode id, for best@k.
+
+    Returns:
+        Columns `COLUMNS`. `measure` is success (of episodes), reward, pass@k, pass^k, majority@k
+        and best@k (of tasks; `k` says which), duration_s and the like (means per scored episode),
+        floor (success of the best policy of `FLOOR_POLICIES`) or contamination (success of the
+        same model as `blind:MODEL`). Tasks with fewer than k scored samples are left out of
+        measures of k; n counts what was averaged, clusters the groups of tasks.
+    """
+    episodes = run.episodes.assign(
+        environment_s=run.episodes["start_s"].fillna(0) + run.episodes["kernel_s"],
+        vote=_votes(run),
+        score=_aligned(run, verifier),
+    )
+    keys = ["suite"] if by == "suite" else ["suite", "category"]
+    rows = []
+    for names, all_policies in episodes.groupby(keys):
+        named = dict(zip(keys, names, strict=True))
+        solved = {policy: _success(part) for policy, part in all_policies.groupby("policy")}
+        for policy, part in all_policies.groupby("policy"):
+            beside = _beside(str(policy), {str(key): one for key, one in solved.items()})
+            unscored = int(part["outcome"].isin(UNSCORED).sum())
+            rows += [
+                {"policy": policy, **named, "measure": measure, "k": k, "unscored": unscored,
+                 **asdict(estimate)}
+                for measure, k, estimate in (*_measures(part), *beside)
+            ]  # fmt: skip
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"k": "Int64"})
+
+
+def _measures(part: pd.DataFrame) -> Iterator[tuple[str, int | None, Estimate]]:
+    scored = _scored(part)
+    yield "success", None, _success(part)
+    yield "reward", None, _mean(scored, "reward")
+    yield from _of_attempts(scored)
+    for name in COSTS:
+        yield name, None, _mean(scored, name, bounds=(0.0, inf))
+
+
+def _of_attempts(scored: pd.DataFrame) -> Iterator[tuple[str, int, Estimate]]:
+    """Measures of k samples, for k = 1, 2, 4 … as far as any task has so many, and the most."""
+    tasks = [task for _, task in scored.groupby(["suite", "task_hash"])]
+    most = max((len(task) for task in tasks), default=0)
+    for k in sorted({2**power for power in range(most.bit_length()) if 2**power <= most} | {most}):
+        enough = [task for task in tasks if len(task) >= k > 0]
+        for name, measure in _measures_at(scored, k).items():
+            values = [measure(task) for task in enough]
+            groups = [_group(task) for task in enough]
+            hashes = [str(task["task_hash"].iloc[0]) for task in enough]
+            yield name, k, clustered_mean(values, groups, hashes)
+
+
+def _measures_at(scored: pd.DataFrame, k: int) -> dict[str, Callable[[pd.DataFrame], float]]:
+    def solved(task: pd.DataFrame) -> int:
+        return int((task["outcome"] == "solved").sum())
+
+    measures: dict[str, Callable[[pd.DataFrame], float]] = {
+        "pass@k": lambda task: pass_at(len(task), solved(task), k)
+    }
+    if k == 1:  # the others are the same
+        return measures
+    measures |= {
+        "pass^k": lambda task: pass_hat(len(task), solved(task), k),
+        "majority@k": lambda task: majority_at(
+            (task["outcome"] == "solved").astype(float).tolist(), task["vote"].tolist(), k
+        ),
+    }
+    if len(scored) and scored["score"].notna().all():
+        measures["best@k"] = lambda task: best_at(
+            task["reward"].tolist(), task["score"].tolist(), k
+        )
+    return measures
+
+
+def _beside(policy: str, solved: dict[str, Estimate]) -> Iterator[tuple[str, int | None, Estimate]]:
+    floors = [
+        one for name, one in solved.items()
+        if name.partition(":")[0] in FLOOR_POLICIES and name != policy and one.n
+    ]  # fmt: skip
+    if floors:
+        yield "floor", None, max(floors, key=lambda one: one.value or 0.0)
+    blind = solved.get(BLIND + policy.removeprefix(MODEL))
+    if policy.startswith(MODEL) and blind is not None:
+        yield "contamination", None, blind
+
+
+def _success(part: pd.DataFrame) -> Estimate:
+    scored = _scored(part)
+    return _mean(scored.assign(solved=(scored["outcome"] == "solved").astype(float)), "solved")
+
+
+def _mean(scored: pd.DataFrame, column: str, bounds: tuple[float, float] = (0.0, 1.0)) -> Estimate:
+    measured = scored[scored[column].notna()]
+    groups: Sequence[Hashable] = list(zip(measured["suite"], measured["group"], strict=True))
+    values = measured[column].astype(float).tolist()
+    return clustered_mean(values, groups, measured["task_hash"].tolist(), bounds)
+
+
+def _scored(part: pd.DataFrame) -> pd.DataFrame:
+    return part[~part["outcome"].isin(UNSCORED)]
+
+
+def _group(task: pd.DataFrame) -> Hashable:
+    return str(task["suite"].iloc[0]), str(task["group"].iloc[0])
+
+
+def _votes(run: Run) -> pd.Series:
+    """What each episode submitted, in a form that is equal for equal answers; None for nothing."""
+    submitted = run.cells.dropna(subset="submitted").set_index(["run", "episode_id"])["submitted"]
+    return _aligned(run, submitted.map(canonical)).astype(object).where(lambda vote: vote.notna())
+
+
+def canonical(submitted: str) -> str:
+    """Return a submission's JSON with numbers to six significant digits, 3.0 as 3."""
+    return json.dumps(json.loads(submitted, parse_float=_rounded, parse_int=_rounded))
+
+
+def _rounded(number: str) -> str:
+    return f"{float(number):.6g}"
+
+
+def _aligned(run: Run, values: pd.Series | None) -> pd.Series:
+    """Values by run and episode id, in the order of the episodes; missing where there is none."""
+    if values is None:
+        return pd.Series(float("nan"), index=run.episodes.index)
+    places = pd.MultiIndex.from_frame(run.episodes[["run", "episode_id"]])
+    return pd.Series(values.reindex(places).to_numpy(), index=run.episodes.index)
