@@ -111,10 +111,10 @@ def test_rows_are_cut_at_their_hour_and_split_by_possible_patient(tmp_path: Path
         to_image("leaky", type(divided)(leaked, divided.statics, divided.train, divided.test), "x")
 
 
-def spoil(table: str, field: str, value: Any, row: int = 3) -> Callable[[dict[str, Any]], None]:
+def spoil(table: str, field: str, value: Any) -> Callable[[dict[str, Any]], None]:
     def change(tables: dict[str, Any]) -> None:
         tables[table][field] = tables[table][field].astype(object)
-        tables[table].loc[row, field] = value
+        tables[table].loc[3, field] = value
         tables[table][field] = tables[table][field].infer_objects()
 
     return change
@@ -127,6 +127,14 @@ def drop(table: str, field: str) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+def twice(tables: dict[str, Any]) -> None:
+    tables["dyn"].loc[13, "time"] = tables["dyn"].loc[12, "time"]
+
+
+def as_text(tables: dict[str, Any]) -> None:
+    tables["dyn"]["hr"] = tables["dyn"]["hr"].astype(str)
+
+
 @pytest.mark.parametrize(
     ("change", "what", "where"),
     [
@@ -135,22 +143,17 @@ def drop(table: str, field: str) -> Callable[[dict[str, Any]], None]:
         (spoil("outc", "stay_id", 1002), "a label occurs twice", "outc.parquet, row 4, field 'st"),
         (spoil("sta", "stay_id", 1002), "a stay occurs twice", "sta.parquet, row 4, field 'stay"),
         (spoil("sta", "stay_id", 77), "is missing in sta", "outc.parquet, row 4, field 'stay_id'"),
-        (spoil("dyn", "stay_id", 1001, 13), "an hour of a stay", ""),
+        (twice, "an hour of a stay occurs twice", "dyn.parquet, row 14, field 'time'"),
         (drop("dyn", "time"), "a field is missing", "dyn.parquet, field 'time'"),
         (drop("sta", "height"), "a field is missing", "sta.parquet, field 'height'"),
-        (spoil("dyn", "hr", "fast"), "", "dyn.parquet, field 'hr'"),
+        (as_text, "a measurement is not a number", "dyn.parquet, field 'hr'"),
     ],
 )
 def test_damaged_tables_are_refused_by_row_and_field(
     tmp_path: Path, change: Callable[[dict[str, Any]], None], what: str, where: str
 ) -> None:
     tables = frames(hourly=False)
-    if what.startswith("an hour"):
-        tables["dyn"].loc[13, "time"] = tables["dyn"].loc[12, "time"]
-    elif where.endswith("'hr'"):
-        tables["dyn"]["hr"] = tables["dyn"]["hr"].astype(str)
-    else:
-        change(tables)
+    change(tables)
     with pytest.raises(InputError) as found:
         read_stays(write(tmp_path, "mortality24", tables), binary=True)
     assert what in found.value.what
