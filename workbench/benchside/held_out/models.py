@@ -54,3 +54,19 @@ def summarise(hours: pd.DataFrame, row_id: str) -> pd.DataFrame:
     table = pd.concat(parts, axis=1)
     table.columns = table.columns.map(" ".join)
     return table
+
+
+def fit_classes(x: pd.DataFrame, y: pd.Series, new: pd.DataFrame) -> pd.DataFrame:
+    """Return the chance of each class (columns) by multinomial logistic regression."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(
+        SimpleImputer(strategy="median", keep_empty_features=True),
+        StandardScaler(),
+        LogisticRegression(C=0.01, class_weight="balanced", max_iter=2000),
+    )
+    model.fit(x.to_numpy(float), y.to_numpy(str))
+    return pd.DataFrame(model.predict_proba(new.to_numpy(float)), new.index, list(model.classes_))
