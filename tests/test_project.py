@@ -76,7 +76,13 @@ def test_documented_code_runs(name: str, tmp_path: Path) -> None:
 def test_documented_commands_exist() -> None:
     texts = [
         (ROOT / name).read_text()
-        for name in ("README.md", *DOCUMENTS, "docs/policies.md", "docs/sharing.md")
+        for name in (
+            "README.md",
+            *DOCUMENTS,
+            "docs/policies.md",
+            "docs/sharing.md",
+            "docs/replay.md",
+        )
     ]
     shell = re.findall(r"^benchside (\w+)", "\n".join(texts), re.MULTILINE)
     targets = re.findall(r"^make ([\w-]+)", "\n".join(texts), re.MULTILINE)

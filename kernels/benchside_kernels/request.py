@@ -17,7 +17,7 @@ class KernelRequest:
 
     `more_images` are not loaded, but `setup(...)` in a cell may. After `lease_s` the kernel is
     killed, whatever becomes of its owner; None: it lives as long as the owner does. Without `hosts`
-    it has no network.
+    it has no network. `hash_seed` is Python's, which decides the order of sets of texts.
     """
 
     image: KernelImage | None
@@ -30,6 +30,7 @@ class KernelRequest:
     more_images: tuple[KernelImage, ...] = ()
     lease_s: float | None = None
     hosts: tuple[Host, ...] = ()
+    hash_seed: int = 0
 
     @property
     def images(self) -> tuple[KernelImage, ...]:

@@ -164,7 +164,6 @@ def scrubbed_environment(work: Path, tmp: Path, extra: dict[str, str]) -> dict[s
         "IPYTHONDIR": str(tmp / "ipython"),
         "JUPYTER_CONFIG_DIR": str(tmp / "jupyter"),
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-        "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         **extra,

@@ -64,6 +64,7 @@ class KernelSession:
         max_output_chars: text of outputs that is kept for each cell.
         hosts: what the kernel may reach by HTTP, through a proxy; without any it has no network.
         lease_s: a sandboxed kernel is killed after so long, whatever its owner does; None: never.
+        hash_seed: Python's PYTHONHASHSEED, by which sets of texts are ordered.
         maker: starts the kernels; stock ones by default.
     """
 
@@ -78,6 +79,7 @@ class KernelSession:
         max_output_chars: int = 20_000,
         hosts: Sequence[Host] = (),
         lease_s: float | None = None,
+        hash_seed: int = 0,
         maker: KernelMaker | None = None,
     ) -> None:
         self._maker = maker or StockKernels()
@@ -85,7 +87,7 @@ class KernelSession:
         self.max_output_chars = max_output_chars
         self._request = KernelRequest(
             image, tuple(files), tuple(hidden), seed, memory_mib, max_output_chars,
-            self.setup_source, lease_s=lease_s, hosts=tuple(hosts),
+            self.setup_source, lease_s=lease_s, hosts=tuple(hosts), hash_seed=hash_seed,
         )  # fmt: skip
         self._kernel: LiveKernel | None = None
         self._folder: Path | None = None

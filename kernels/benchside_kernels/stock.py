@@ -171,7 +171,14 @@ class StockKernels:
 def _kind(request: KernelRequest) -> _Kind:
     """What kernels must have in common to stand in for each other."""
     image = None if request.image is None else request.image.ref
-    return (image, request.home, request.files, request.hidden, request.memory_mib)
+    return (
+        image,
+        request.home,
+        request.files,
+        request.hidden,
+        request.memory_mib,
+        request.hash_seed,
+    )
 
 
 async def _start_ahead(request: KernelRequest) -> _Spare:
@@ -298,12 +305,14 @@ def _keeper_spec(
     request: KernelRequest, folder: Path, tmp: Path, connection_file: Path
 ) -> KeeperSpec:
     work = folder / "work"
-    extra = {"MPLCONFIGDIR": str(tmp / "matplotlib")}
+    extra = {
+        "MPLCONFIGDIR": str(tmp / "matplotlib"), "PYTHONHASHSEED": str(request.hash_seed),
+    }  # fmt: skip
     readable: list[Path] = []
     hidden = list(request.hidden)
     if request.image is not None:
         home = request.image.folder.parent.parent
-        extra = {HOME_VARIABLE: str(home), "MPLCONFIGDIR": str(font_cache(home))}
+        extra |= {HOME_VARIABLE: str(home), "MPLCONFIGDIR": str(font_cache(home))}
         readable = [request.image.folder, font_cache(home)]
         hidden += sandbox.packaged_files(request.image.hidden)
     return KeeperSpec(

@@ -121,6 +121,7 @@ class Zygotes:
         extra = {
             "JE_ARROW_MALLOC_CONF": "background_thread:false",  # else importing pyarrow starts one
             "MPLCONFIGDIR": f"{tree.TMP}/matplotlib",
+            "PYTHONHASHSEED": str(request.hash_seed),
         }
         if request.home is not None:
             extra |= {HOME_VARIABLE: str(request.home)}
@@ -175,7 +176,7 @@ def preparation(request: KernelRequest) -> Preparation:
 def _kind(request: KernelRequest) -> _Kind:
     patterns = tuple(sorted({glob for found in request.images for glob in found.hidden}))
     own = request.image.ref if request.image is not None and _is_large(request.image) else None
-    return (request.home, patterns, request.hidden, request.memory_mib, own)
+    return (request.home, patterns, request.hidden, request.memory_mib, request.hash_seed, own)
 
 
 def _is_large(image: KernelImage) -> bool:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,22 +14,10 @@ from benchside_kernels.forked import ForkedKernels
 from benchside_kernels.sandbox import sandbox_problem
 from benchside_kernels.session import KernelSession
 from benchside_kernels.stock import StockKernels
+from benchside_kernels.volatile import steady
 
 CORPUS = Path(__file__).with_name("corpus.ipy")
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "front_ends.md"
-
-# What differs between any two kernels, of whichever kind: pattern → what takes its place.
-NORMAL = {
-    r"\x1b\[[0-9;]*m": "",  # colours come with line numbers
-    r"0x[0-9a-f]+": "ADDRESS",
-    r"[\d.]+(?:e[+-]?\d+)? (?:ns|us|µs|μs|ms|s)\b": "TIME",
-    rf"(?:{re.escape(tempfile.gettempdir())}/bs-\w+|/kernel)/\w+": "FOLDER",
-    r"ipykernel_\d+/\d+\.py": "CELL.py",
-    r"Thread-\d+": "THREAD",
-    r"[\d,]+ characters dropped": "CHARACTERS",
-    # frames inside of the front end itself
-    r"\nFile \S*(?:ipykernel|jupyter_client|benchside_kernels)/\S+\.py:(?:.*\n)*?(?=\n|$)": "",
-}
 
 
 @dataclass(frozen=True)
@@ -59,12 +46,10 @@ async def outcomes(maker: KernelMaker) -> dict[str, str]:
 
 
 def normal(value: Any) -> Any:
-    """Replace whatever `NORMAL` names, images and the counters of executions."""
+    """Replace what differs between any two kernels."""
     match value:
         case str():
-            for pattern, replacement in NORMAL.items():
-                value = re.sub(pattern, replacement, value)
-            return value
+            return steady(value, times=True)
         case dict():
             return {
                 key: key if key.startswith("image/") else

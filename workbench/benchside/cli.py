@@ -31,6 +31,7 @@ from benchside.manifests import manifest, manifests
 from benchside.policies import POLICY_FORMS, PolicyOptions
 from benchside.regrade import regrade
 from benchside.rendering import print_episode
+from benchside.replay.command import ReplayRequest, print_replay, replay_target, show_diff
 from benchside.runs import load_run
 from benchside.statistics import compare, rates_by
 from benchside.statistics import scores as score_rows
@@ -329,6 +330,32 @@ def attach(
 ) -> None:
     """Step into an episode whose kernel was kept (`run --keep`), from Jupyter."""
     asyncio.run(attach_or_list(episode, console))
+
+
+@app.command()
+def replay(
+    target: Annotated[str, typer.Argument(help="A run folder, a transcript, or RUN/EPISODE-ID.")],
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Look for what each episode depends on: time, seeds …")
+    ] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Show the episode beside its replay (nbdime).")
+    ] = False,
+    parallel: Annotated[
+        int | None, typer.Option(min=1, help="Episodes at a time; default: the machine's cores.")
+    ] = None,
+    isolation: Annotated[Level | None, typer.Option(help="Default: that of the episodes.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run transcripts again in fresh kernels and compare cell by cell."""
+    request = ReplayRequest(target, parallel or os.cpu_count() or 1, probe, isolation)
+    rows = asyncio.run(replay_target(request, home_folder(), _stderr()))
+    if as_json:
+        print(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
+    else:
+        print_replay(rows, console)
+    if diff:
+        show_diff(request)
 
 
 @app.command()

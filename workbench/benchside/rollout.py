@@ -43,6 +43,7 @@ from benchside.protocol import observation_messages, observation_text, opening_m
 from benchside.services import Services, open_services
 from benchside.state import ServiceState
 from benchside.task import TaskSpec
+from benchside.task_kernel import task_session
 from benchside_kernels.backend import KernelMaker
 from benchside_kernels.cell import CellResult
 from benchside_kernels.errors import KernelStartError
@@ -51,7 +52,6 @@ from benchside_kernels.submission import Json
 
 MAX_IDLE_TURNS = 3
 GRADING_TIMEOUT_S = 60.0
-LEASE_SLACK_S = 60.0
 RESTARTED = "[A fresh kernel with the task's data is running now.]"
 
 
@@ -184,13 +184,9 @@ async def _run_session(
 ) -> None:
     """Start the kernel, take the turns, close the kernel or leave it frozen."""
     task = assignment.task
-    image = assignment.suite.image(task)
-    session = KernelSession(
-        image, files=task.files, hidden=hidden, seed=assignment.seed,
-        memory_mib=task.limits.memory_mib, max_output_chars=task.limits.max_output_chars,
-        hosts=services.hosts(task),
-        lease_s=task.limits.episode_timeout_s + LEASE_SLACK_S, maker=maker,
-    )  # fmt: skip
+    session = task_session(
+        assignment.suite, task, services, maker, hidden=hidden, seed=assignment.seed
+    )
     progress.setup_source = session.setup_source
     try:
         async with session:

@@ -191,11 +191,7 @@ class RunFolder:
 
     def _repair(self) -> None:
         """Cut a torn last row and put aside turn logs of episodes that a crash interrupted."""
-        if self.rows_path.exists():
-            content = self.rows_path.read_bytes()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
-                os.truncate(self.rows_path, whole)
+        cut_torn_line(self.rows_path)
         for leftover in (self.path / "episodes").glob(".writing-*"):
             leftover.unlink()
         for log in (self.path / "turns").glob("*.jsonl"):
@@ -247,7 +243,7 @@ class RunFolder:
                 "outputs": [] if result is None else result.outputs,
             }
         )
-        self._guarded(lambda: _append(self.path / "turns" / f"{episode_id}.jsonl", line))
+        self._guarded(lambda: append_line(self.path / "turns" / f"{episode_id}.jsonl", line))
 
     def drop_turns(self, episode_id: str) -> None:
         """Forget the turn log of an attempt that is not continued."""
@@ -257,7 +253,7 @@ class RunFolder:
         """Write the transcript, then the row, then drop the turn log."""
         path = self.transcript_path(episode.episode_id)
         row = row_of(episode, self._guarded(lambda: write_transcript(episode, path)))
-        self._guarded(lambda: _append(self.rows_path, row.model_dump_json(), sync=True))
+        self._guarded(lambda: append_line(self.rows_path, row.model_dump_json(), sync=True))
         self.drop_turns(episode.episode_id)
         return row
 
@@ -279,7 +275,7 @@ class RunFolder:
             ) from None
 
 
-def _append(path: Path, line: str, *, sync: bool = False) -> None:
+def append_line(path: Path, line: str, *, sync: bool = False) -> None:
     """Append one line by a single write, so that lines of a crash or of two writers never mix."""
     data = line.encode() + b"\n"
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -293,6 +289,15 @@ def _append(path: Path, line: str, *, sync: bool = False) -> None:
             os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def cut_torn_line(path: Path) -> None:
+    """Cut a last line that a crash left unfinished, so that the next one starts a line."""
+    if path.exists():
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(path, whole)
 
 
 def _write_atomically(path: Path, model: BaseModel) -> None:

@@ -26,6 +26,7 @@ from benchside.gate.report import GateReport, held_back, write_report
 from benchside.gate.verdict import FORBIDDEN, PROBES, REFERENCE, floor, held, judged, oracle, same
 from benchside.isolation import check_isolation
 from benchside.library import Suite
+from benchside.parallel import side_by_side
 from benchside.policies import make_policy
 from benchside.provenance import provenance
 from benchside.rollout import Assignment, run_episode
@@ -126,23 +127,15 @@ async def _episodes(
     parallel: int,
     advance: Callable[[GateRow], None],
 ) -> None:
-    queue = iter(owed)
+    async def work(assignment: Assignment) -> None:
+        episode = await _episode(assignment, origin, maker)
+        row = gate_row(episode)
+        if _speaks_against(episode):
+            await asyncio.to_thread(log.keep_transcript, episode)
+        log.append(row)
+        advance(row)
 
-    async def work() -> None:
-        for assignment in queue:
-            episode = await _episode(assignment, origin, maker)
-            row = gate_row(episode)
-            if _speaks_against(episode):
-                await asyncio.to_thread(log.keep_transcript, episode)
-            log.append(row)
-            advance(row)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(parallel, len(owed))):
-                group.create_task(work())
-    except* Exception as errors:
-        raise errors.exceptions[0] from None  # siblings were cancelled for the first one's sake
+    await side_by_side(owed, work, parallel)
 
 
 async def _episode(assignment: Assignment, origin: Provenance, maker: KernelMaker) -> Episode:

@@ -1,0 +1,1 @@
+"""Replay: transcripts run again in fresh kernels, compared cell by cell."""
