@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 from benchside.batch import select
-from benchside.library import BuildHashes, BuildRecord, load_suite
+from benchside.build_record import BuildHashes, BuildRecord, Contents, Cost
+from benchside.library import load_suite
 from benchside.manifests import manifest
 from benchside.task import AnswerSchema, GraderRef, TaskSpec
 
@@ -42,7 +43,8 @@ def write_suite(home: Path) -> None:
     hashes = BuildHashes(tasks=hashlib.sha256(content).hexdigest(), answers="")
     record = BuildRecord(
         build="synthetic", recipe="", seed=0, size=TASKS, data={}, images={}, hashes=hashes,
-        counts={},
+        counts={}, cost=Cost(wall_s=0, cpu_s=0, peak_mib=0),
+        contents=Contents(tasks=TASKS, splits={}, categories=40, verified=0, vacuous=0),
     )  # fmt: skip
     (folder / "build.json").write_text(record.model_dump_json())
 

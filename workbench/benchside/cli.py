@@ -21,14 +21,15 @@ from benchside.attach import attach_or_list
 from benchside.commands import RunRequest, find_transcript, run_suites
 from benchside.doctor import diagnose, print_diagnosis
 from benchside.episode import UNSCORED
-from benchside.errors import BenchsideError, InfrastructureError
+from benchside.errors import BenchsideError, InfrastructureError, InputError
 from benchside.export.export import export_run
 from benchside.export.redaction import MIN_CELL
-from benchside.gate.report import held_back, print_report, read_report
+from benchside.gate.report import held_back, print_report
 from benchside.gate.run import GateRequest, gate_suite
-from benchside.library import DATA_VARIABLE, Suite, load_suite, open_suite, prepare
+from benchside.library import DATA_VARIABLE, open_suite, prepare
 from benchside.manifests import manifest, manifests
 from benchside.policies import POLICY_FORMS, PolicyOptions
+from benchside.preparing import Wanted, prepare_all
 from benchside.regrade import regrade
 from benchside.rendering import print_episode
 from benchside.replay.command import ReplayRequest, print_replay, replay_target, show_diff
@@ -36,7 +37,7 @@ from benchside.runs import load_run
 from benchside.statistics import compare, rates_by
 from benchside.statistics import scores as score_rows
 from benchside.store import RunFolder
-from benchside.suite import SuiteManifest
+from benchside.suite_facts import SuiteFacts, cost_table, suite_list, total_line
 from benchside.tables import comparison_line, outcome_line, result_table, score_table
 from benchside.task import Split
 from benchside.transcript import read_transcript
@@ -78,52 +79,12 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print it."
 
 @app.command()
 def suites(as_json: AsJson = False) -> None:
-    """List all suites: licence, sensitivity, and whether they are prepared."""
-    found = [_suite_facts(described) for described in manifests().values()]
+    """List all suites: tasks, licence, sensitivity, and what the gate found."""
+    found = [SuiteFacts.of(described, home_folder()) for described in manifests().values()]
     if as_json:
-        print(json.dumps(found, indent=1))
-        return
-    table = Table(box=None, pad_edge=False)
-    for column in ("suite", "tasks", "categories", "data", "gate", "what, and under which licence"):
-        table.add_column(column, overflow="fold", no_wrap=column == "suite")
-    for facts in found:
-        prepared = facts["tasks"] is not None
-        source = "yours to bring" if facts["needs_data"] else "embedded"
-        table.add_row(
-            str(facts["name"]),
-            str(facts["tasks"]) if prepared else "–",
-            str(facts["categories"]) if prepared else "–",
-            "prepared" if prepared else source,
-            str(facts["gate_line"] or "–"),
-            f"{facts['title']} · {facts['sensitivity']} · {facts['licence']}",
-        )
-    console.print(table)
-
-
-def _suite_facts(described: SuiteManifest) -> dict[str, JsonValue]:
-    home = home_folder()
-    prepared: Suite | None = None
-    if (home / "suites" / described.name / "current").exists():
-        try:
-            prepared = load_suite(described.name, home)
-        except BenchsideError:
-            prepared = None  # stale or damaged: listed as not prepared, `run` says why
-    splits: dict[str, JsonValue] = {}
-    for task in prepared.tasks if prepared else ():
-        splits[task.split] = int(str(splits.get(task.split, 0))) + 1
-    gated = read_report(prepared) if prepared else None
-    return {
-        "name": described.name, "version": described.version, "title": described.title,
-        "licence": described.licence, "sensitivity": described.sensitivity,
-        "needs_data": bool(described.data), "url": described.url,
-        "tasks": len(prepared.tasks) if prepared else None,
-        "categories": len({task.category for task in prepared.tasks}) if prepared else None,
-        "splits": splits, "counts": dict(prepared.record.counts) if prepared else {},
-        "build": prepared.record.build if prepared else None,
-        "gate": gated.model_dump(mode="json", exclude={"quarantined"}) if gated else None,
-        "gate_line": gated.line() if gated else None,
-        "quarantined": len(gated.quarantined) if gated else None,
-    }  # fmt: skip
+        print(json.dumps([facts.as_json() for facts in found], indent=1))
+    else:
+        console.print(suite_list(found))
 
 
 @app.command()
@@ -171,24 +132,74 @@ def tasks(
 
 @app.command("prepare")
 def prepare_command(
-    suite: str,
+    suites: Annotated[list[str] | None, typer.Argument(metavar="SUITE...")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All embedded suites.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="As large as the published sets they stand in for.")
+    ] = False,
     data: Data = None,
     seed: Annotated[int | None, typer.Option(help="Seed of a generated suite.")] = None,
     size: Annotated[int | None, typer.Option(min=1, help="Tasks of a generated suite.")] = None,
+    parallel: Annotated[
+        int | None, typer.Option(min=1, help="Suites at a time; default: the machine's cores.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Build a suite: tasks, answer keys and kernel images."""
-    described = manifest(suite)
+    """Build suites: tasks, answer keys and kernel images. Of several, those not ready are built."""
+    names = list(dict.fromkeys(suites or []))
+    described = [manifest(name) for name in names]
+    if every:
+        described += [one for one in manifests().values() if not one.data and one.name not in names]
+    if not described:
+        raise InputError("no suite is named", where="SUITE", fix="name one, or give --all")
+    if full and size is not None:
+        raise InputError("--full and --size exclude each other", where="--size", value=size)
+    wanted = [
+        Wanted(
+            one, one.seed if seed is None else seed, (one.full_size if full else size) or one.size
+        )
+        for one in described
+    ]
+    if every or len(wanted) > 1:
+        _prepare_many(wanted, data, parallel or os.cpu_count() or 1, as_json=as_json)
+        return
+    name, chosen = wanted[0].name, wanted[0].size
     prepared = prepare(
-        suite, home_folder(), data=data if described.data else None, seed=seed, size=size,
+        name, home_folder(), data=data if described[0].data else None, seed=seed, size=chosen,
         say=(lambda _: None) if as_json else _say,
     )  # fmt: skip
     if as_json:
-        print(json.dumps(_suite_facts(described), indent=1))
+        print(json.dumps(SuiteFacts.of(described[0], home_folder()).as_json(), indent=1))
         return
-    for name, count in prepared.record.counts.items():
-        console.print(f"  {name}: {count:,}")
-    console.print(f"{suite}: {len(prepared.tasks):,} tasks prepared, build {prepared.record.build}")
+    for label, count in prepared.record.counts.items():
+        console.print(f"  {label}: {count:,}")
+    console.print(f"{name}: {len(prepared.tasks):,} tasks prepared, build {prepared.record.build}")
+
+
+def _prepare_many(wanted: list[Wanted], data: Path | None, parallel: int, *, as_json: bool) -> None:
+    """Prepare and report; exit code 1 if any suite failed."""
+    home = home_folder()
+    try:
+        done = asyncio.run(
+            prepare_all(wanted, home, data=data, parallel=parallel, console=_stderr())
+        )
+    except KeyboardInterrupt:
+        print("suites that are ready are kept; the same command goes on", file=sys.stderr)
+        raise
+    if as_json:
+        facts = [SuiteFacts.of(one.manifest, home).as_json() for one in wanted]
+        print(json.dumps(facts, indent=1))
+    else:
+        console.print(cost_table(done.records))
+        for name, record in done.records.items():
+            listed = ", ".join(f"{reason} {count:,}" for reason, count in record.dropped.items())
+            if listed:
+                console.print(f"{name} dropped: {listed}")
+        console.print(total_line(done.records.values()))
+    for name, why in done.failures.items():
+        print(f"{name} failed: {why}", file=sys.stderr)
+    if done.failures:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -12,14 +12,17 @@ taken for current. Folders appear whole or not at all.
 from __future__ import annotations
 
 import errno
+import fcntl
 import functools
 import hashlib
 import importlib
+import os
 import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +30,7 @@ from types import ModuleType
 from pydantic import BaseModel
 
 from benchside import __version__
+from benchside.build_record import BuildHashes, BuildRecord, Meter, contents_of
 from benchside.errors import (
     BenchsideError,
     DataMissingError,
@@ -37,7 +41,7 @@ from benchside.errors import (
 from benchside.graders import validate_task
 from benchside.manifests import manifest
 from benchside.suite import Builder, BuildOptions, SuiteBuild, SuiteManifest
-from benchside.task import AnswerKey, Frozen, ServiceRef, TaskSpec, content_hash
+from benchside.task import AnswerKey, ServiceRef, TaskSpec, content_hash
 from benchside.task_index import TaskIndex
 from benchside_kernels.image import (
     HOME_VARIABLE,
@@ -49,33 +53,8 @@ from benchside_kernels.image import (
 )
 
 DATA_VARIABLE = "BENCHSIDE_DATA"
-
-
-class BuildHashes(Frozen):
-    """The sha256 of the two files of a build."""
-
-    tasks: str
-    answers: str
-
-
-class BuildRecord(Frozen):
-    """`build.json`: what a prepared suite was made of.
-
-    Args:
-        recipe: hash of manifest, seed, size, builder code and versions; `data` of the user's files.
-        images: image name → content-hashed reference.
-        hashes: sha256 of the tasks and of the answers.
-        counts: facts from the builder, such as items left out.
-    """
-
-    build: str
-    recipe: str
-    seed: int
-    size: int | None
-    data: dict[str, str]
-    images: dict[str, str]
-    hashes: BuildHashes
-    counts: dict[str, int]
+PREPARING = ".preparing-"
+NEW_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +84,7 @@ class Suite:
     @property
     def folder(self) -> Path:
         """Where this build's tasks lie."""
-        return self.home / "suites" / self.name / self.record.build
+        return build_folder(self.home, self.name, self.record.build)
 
     def image(self, task: TaskSpec) -> KernelImage:
         """Return the kernel image of a task."""
@@ -165,6 +144,7 @@ def prepare(
     described = manifest(name)
     seed = described.seed if seed is None else seed
     size = described.size if size is None else size
+    meter = Meter()
     hashes = _check_data(described, data)
     recipe = _recipe(described, seed, size)
     build = content_hash({"recipe": recipe, "data": dict(hashes)})[:16]
@@ -181,6 +161,7 @@ def prepare(
         record = BuildRecord(
             build=build, recipe=recipe, seed=seed, size=size, data=hashes, images=images,
             hashes=BuildHashes(tasks="", answers=""), counts=built.counts,
+            contents=contents_of(built), cost=meter.cost(),
         )  # fmt: skip
         _write_build(home, name, record, built, Path(scratch))
     return load_suite(name, home)
@@ -196,6 +177,20 @@ def load_suite(name: str, home: Path, *, build: str | None = None) -> Suite:
         DataMissingError: not prepared, or prepared by another version or from another recipe.
         IntegrityError: the files on disk were changed.
         StoreError: they cannot be read.
+    """
+    record = load_record(name, home, build=build)
+    path = build_folder(home, name, record.build) / "tasks.jsonl"
+    return Suite(manifest(name), record, _task_index(path, record.hashes.tasks, name), home)
+
+
+def load_record(name: str, home: Path, *, build: str | None = None) -> BuildRecord:
+    """Load what is known of a prepared suite, without its tasks.
+
+    Args:
+        build: a certain build; the current one by default.
+
+    Raises:
+        DataMissingError: not prepared, or prepared by another version or from another recipe.
     """
     described = manifest(name)
     command = f"benchside prepare {name}" + (" --data FOLDER" if described.data else "")
@@ -220,8 +215,7 @@ def load_suite(name: str, home: Path, *, build: str | None = None) -> Suite:
         raise DataMissingError(
             f"suite {name} was prepared by another version of Benchside", where=chosen, fix=command
         )
-    path = chosen / "tasks.jsonl"
-    return Suite(described, record, _task_index(path, record.hashes.tasks, name), home)
+    return record
 
 
 def open_suite(name: str, home: Path, say: Callable[[str], None] = lambda _: None) -> Suite:
@@ -252,10 +246,28 @@ def _files_of(place: Path) -> Iterator[None]:
 
 @contextmanager
 def _scratch(home: Path) -> Iterator[str]:
-    """A folder beside the finished builds, so that they can be renamed into place."""
+    """A folder beside the finished builds, so that they can be renamed into place.
+
+    Each is locked by its process; what nobody has locked was left by one that was killed.
+    """
     home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home, prefix=".preparing-") as folder:
+    for left in home.glob(f"{PREPARING}*"):
+        with suppress(OSError), _locked(left):
+            if time.time() - left.stat().st_mtime > NEW_S:  # else perhaps about to be locked
+                shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(dir=home, prefix=PREPARING) as folder, _locked(Path(folder)):
         yield folder
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder; `BlockingIOError` if another process does."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _builder(described: SuiteManifest) -> Builder:
@@ -370,7 +382,7 @@ def _write_build(
     hashes = BuildHashes(tasks=_sha256(folder / "tasks.jsonl"), answers=_sha256(answers))
     complete = record.model_copy(update={"hashes": hashes})
     (folder / "build.json").write_text(complete.model_dump_json(indent=1))
-    final = home / "suites" / name / record.build
+    final = build_folder(home, name, record.build)
     answers_path = _answers_path(home, name, record.build)
     (home / "answers").mkdir(mode=0o700, exist_ok=True)
     answers_path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -405,6 +417,11 @@ def _task_index(path: Path, sha256: str, suite: str) -> TaskIndex:
     if hashlib.sha256(content).hexdigest() != sha256:
         raise IntegrityError("the file was changed after it was prepared", where=path, fix=fix)
     return TaskIndex(content)
+
+
+def build_folder(home: Path, name: str, build: str) -> Path:
+    """Return where a build of a suite lies."""
+    return home / "suites" / name / build
 
 
 def _answers_path(home: Path, name: str, build: str) -> Path:

@@ -51,6 +51,8 @@ class SuiteManifest(Frozen):
         how_to_get: instruction shown when a data file is missing.
         seed: default seed of generated suites.
         size: default number of tasks of suites that can be generated at any size.
+        full_size: the same for `benchside prepare --full`: at least that of the published set which
+            the suite stands in for; None where it is always whole.
     """
 
     name: str
@@ -66,6 +68,7 @@ class SuiteManifest(Frozen):
     how_to_get: str = ""
     seed: int = 0
     size: int | None = None
+    full_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,7 @@ class AnswerKey(Frozen):
         solution: cells that solve the task and end in `submit(...)`.
         vacuous: True where the solution only states the gold, so that solving it proves nothing.
         flags: known doubts about this gold; flagged tasks stay in, reports may leave them out.
+        ways: in how many independent ways the gold was found, all with the same result.
     """
 
     task_id: str
@@ -183,3 +184,4 @@ class AnswerKey(Frozen):
     solution: tuple[str, ...] = ()
     vacuous: bool = False
     flags: tuple[str, ...] = ()
+    ways: int = Field(1, ge=1)

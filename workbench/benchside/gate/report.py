@@ -17,6 +17,8 @@ from benchside.errors import StoreError
 from benchside.library import Suite
 from benchside.task import Frozen
 
+FILE = "gate.json"
+
 
 class Tally(Frozen):
     """How many of `n` scored episodes (or tasks) did."""
@@ -116,7 +118,12 @@ def read_report(suite: Suite) -> GateReport | None:
     Raises:
         StoreError: the file is damaged.
     """
-    path = report_path(suite)
+    return read_gate(suite.folder, suite.name)
+
+
+def read_gate(folder: Path, name: str) -> GateReport | None:
+    """Return the same by the build's folder and the suite's name."""
+    path = folder / FILE
     try:
         return GateReport.model_validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -124,7 +131,7 @@ def read_report(suite: Suite) -> GateReport | None:
     except (OSError, ValidationError) as error:
         raise StoreError(
             f"the gate's result cannot be read: {str(error).splitlines()[0]}", where=path,
-            fix=f"delete it, then: benchside gate {suite.name}",
+            fix=f"delete it, then: benchside gate {name}",
         ) from None  # fmt: skip
 
 
@@ -145,7 +152,7 @@ def write_report(suite: Suite, report: GateReport) -> None:
 
 def report_path(suite: Suite) -> Path:
     """Where the result of a build lies."""
-    return suite.folder / "gate.json"
+    return suite.folder / FILE
 
 
 def held_back(suite: Suite) -> dict[str, tuple[str, ...]]:

@@ -239,8 +239,9 @@ class _Maker:
         else:
             query = f'rows = con.execute("""\n{sql}\n""").fetchall()\nrows[:10]'
             key_ = AnswerKey(
-                task_id=task_id, value=key(form, value), solution=(query, f"submit({form.take})")
-            )
+                task_id=task_id, value=key(form, value), ways=2,
+                solution=(query, f"submit({form.take})"),
+            )  # fmt: skip
         self.keys.append(key_)
 
 

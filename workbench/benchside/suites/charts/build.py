@@ -144,7 +144,7 @@ def _key(draft: Draft, task_id: str) -> AnswerKey:
     written: list[JsonValue] = [write.model_dump(mode="json") for write in draft.writes]
     return AnswerKey(
         task_id=task_id, value=draft.found.answer, params={"writes": written},
-        solution=cells(*draft.solution),
+        solution=cells(*draft.solution), ways=2,
     )  # fmt: skip
 
 

@@ -175,4 +175,5 @@ def key(question: Question) -> AnswerKey:
         value=question.gold,
         params=dict(question.secret),
         solution=question.solution,
+        ways=1 if question.check is None else 2,
     )

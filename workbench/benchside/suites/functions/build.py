@@ -232,5 +232,6 @@ def _task(manifest: SuiteManifest, posed: Posed, seed: int) -> tuple[TaskSpec, A
         value=posed.outcomes,
         params={"cases": [case.model_dump(mode="json") for case in posed.cases]},
         solution=(f"program = {program!r}\nsubmit(program)",),
+        ways=2 if posed.confirmed else 1,
     )
     return task, key

@@ -144,5 +144,6 @@ def _task(
         licence=manifest.licence,
         sensitivity=manifest.sensitivity,
     )
-    key = AnswerKey(task_id=task_id, value=encode(scene.gold), solution=(*enter, *scene.solution()))
+    solution = (*enter, *scene.solution())
+    key = AnswerKey(task_id=task_id, value=encode(scene.gold), solution=solution, ways=2)
     return task, key

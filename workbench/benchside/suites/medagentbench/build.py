@@ -108,7 +108,7 @@ def _key(request: Request, solved: Solved) -> AnswerKey:
     written: list[JsonValue] = [write.model_dump(mode="json") for write in solved.writes]
     return AnswerKey(
         task_id=request.task_id, value=solved.answer, params={"writes": written},
-        solution=cells(*solved.solution),
+        solution=cells(*solved.solution), ways=2,
     )  # fmt: skip
 
 

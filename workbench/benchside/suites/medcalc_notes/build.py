@@ -153,7 +153,7 @@ class _Maker:
             reader_cell(calculator, with_library=with_library),
             submit_cell(task_id, latest=latest, asked=asked(draft.patient)),
         )
-        return task, AnswerKey(task_id=task_id, value=_json(draft.gold), solution=solution)
+        return task, AnswerKey(task_id=task_id, value=_json(draft.gold), solution=solution, ways=2)
 
     def images(self) -> list[ImageSource]:
         """One image of notes with, one without the calculators; one without notes is left out."""

@@ -130,6 +130,7 @@ def _key(row: Row, part: Part, found: Recomputation) -> AnswerKey:
         solution=solution(row, found),
         vacuous=found.status != "agrees",
         flags=(DIFFERS,) if found.status == "differs" else (),
+        ways=2 if found.status == "agrees" else 1,
     )
 
 

@@ -117,4 +117,4 @@ class _Maker:
             licence=self.manifest.licence,
             sensitivity=self.manifest.sensitivity,
         )
-        return task, AnswerKey(task_id=task_id, value=made.gold, solution=made.solution)
+        return task, AnswerKey(task_id=task_id, value=made.gold, solution=made.solution, ways=2)
