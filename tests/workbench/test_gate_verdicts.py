@@ -14,8 +14,9 @@ from benchside.commands import RunRequest, run_suites
 from benchside.errors import StoreError
 from benchside.gate.leakage import leakage, masked_sentences
 from benchside.gate.log import GateLog
-from benchside.gate.report import Held, held_back, read_report, report_path, write_report
+from benchside.gate.report import Held, Tally, held_back, read_report, report_path, write_report
 from benchside.gate.run import GateRequest, gate_suite
+from benchside.gate.verdict import above_chance, chance
 from benchside.library import Suite, prepare
 from benchside.policies import PolicyOptions
 from benchside.suite import BuildOptions, SuiteBuild, SuiteManifest
@@ -212,3 +213,13 @@ def test_the_commands_gate_list_and_show_what_was_found(
     power = next(one for one in listed if one["name"] == "power")
     assert power["quarantined"] == 1
     assert "gated 1 of 40, oracle 100.0%, floor 0.0%, 1 held back" in power["gate_line"]
+
+
+def test_constants_are_held_against_what_guessing_gives() -> None:
+    yes_no = number("yes", answer=AnswerSchema(kind="boolean"))
+    four = number("four", answer=AnswerSchema(kind="text", choices=tuple("abcd")))
+    expected = chance([number("how-many")] * 96 + [yes_no] * 2 + [four] * 2)
+    assert expected == pytest.approx(1.5)
+    assert above_chance(Tally(count=2, n=100), expected) == ()
+    (finding,) = above_chance(Tally(count=3, n=100), expected)
+    assert "solve 3 of 100 tasks" in finding

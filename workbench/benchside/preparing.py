@@ -89,10 +89,13 @@ async def prepare_all(
                 progress.update(bar, running=", ".join(running))
                 failure = await _prepare(one, home, data)
                 del running[one.name]
+                if not failure:
+                    try:
+                        done.records[one.name] = load_record(one.name, home)
+                    except BenchsideError as error:  # such as code that was changed meanwhile
+                        failure = str(error)
                 if failure:
                     done.failures[one.name] = failure
-                else:
-                    done.records[one.name] = load_record(one.name, home)
                 progress.update(bar, advance=1, running=", ".join(running))
 
         async with asyncio.TaskGroup() as group:

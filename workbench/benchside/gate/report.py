@@ -48,6 +48,7 @@ class GateReport(Frozen):
         oracle: episodes of the reference, of two for each task; vacuous: tasks of which it can
             merely state the gold.
         floor: what each probe solved, by its name.
+        chance: tasks of those gated that guessing among choices, or yes and no, should solve.
         same: tasks whose two reference episodes, of different seeds, submitted the same.
         unscored: episodes that failed for a reason of ours; the gate is not passed with any.
         findings: what concerns the suite rather than a task.
@@ -66,6 +67,7 @@ class GateReport(Frozen):
     vacuous: int
     oracle: Tally
     floor: dict[str, Tally]
+    chance: float = 0.0
     same: Tally
     unscored: int
     findings: tuple[str, ...]
@@ -101,7 +103,8 @@ def print_report(report: GateReport, console: Console) -> None:
         f"{report.vacuous:,} tasks merely state the gold"
     )
     for name, tally in report.floor.items():
-        console.print(f"  {name}: solved {tally.count:,} of {tally.n:,}")
+        by_chance = f"; by chance {report.chance:,.0f}" if name == "constant" else ""
+        console.print(f"  {name}: solved {tally.count:,} of {tally.n:,}{by_chance}")
     for finding in report.findings:
         console.print(f"  finding: {finding}")
     for held in report.quarantined:

@@ -23,7 +23,18 @@ from benchside.gate.leakage import leakage
 from benchside.gate.log import GateLog, GateRow, gate_row
 from benchside.gate.questions import ambiguous, guessable
 from benchside.gate.report import GateReport, held_back, write_report
-from benchside.gate.verdict import FORBIDDEN, PROBES, REFERENCE, floor, held, judged, oracle, same
+from benchside.gate.verdict import (
+    FORBIDDEN,
+    PROBES,
+    REFERENCE,
+    above_chance,
+    chance,
+    floor,
+    held,
+    judged,
+    oracle,
+    same,
+)
 from benchside.isolation import check_isolation
 from benchside.library import Suite
 from benchside.parallel import side_by_side
@@ -172,6 +183,7 @@ def _report(
     before = {
         task_id: reasons for task_id, reasons in held_back(suite).items() if task_id not in played
     }
+    probed, expected = floor(rows), chance(tasks)
     compared = [ambiguous(suite), guessable(suite, tasks)]
     quarantined = held(
         before, judged(rows), *({key: [why] for key, why in one.items()} for one in compared)
@@ -181,7 +193,8 @@ def _report(
         benchside=__version__, date=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         isolation=origin.isolation, seed=request.seed, tasks=len(suite.tasks), gated=len(tasks),
         vacuous=sum(suite.answer_key(task_id).vacuous for task_id in played),
-        oracle=oracle(rows), floor=floor(rows), same=same(rows),
+        oracle=oracle(rows), floor=probed, chance=expected, same=same(rows),
         unscored=sum(row.outcome in UNSCORED for row in rows),
-        findings=leakage(suite.tasks), quarantined=quarantined,
+        findings=(*above_chance(probed["constant"], expected), *leakage(suite.tasks)),
+        quarantined=quarantined,
     )  # fmt: skip

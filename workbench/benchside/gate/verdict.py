@@ -11,10 +11,12 @@ from pydantic import JsonValue
 from benchside.episode import UNSCORED
 from benchside.gate.log import GateRow
 from benchside.gate.report import Held, Tally
+from benchside.task import TaskSpec
 
 REFERENCE = "reference"
 PROBES = ("do-nothing", "constant", "dump", "cheat")
 FORBIDDEN = ("do-nothing", "dump", "cheat")  # `constant` may be right by chance; it is counted
+MOST_ABOVE_CHANCE = 0.01
 SAME = 1e-9  # relative difference of two numbers that count as the same submission
 
 
@@ -26,6 +28,23 @@ def oracle(rows: Iterable[GateRow]) -> Tally:
 def floor(rows: Sequence[GateRow]) -> dict[str, Tally]:
     """Return how many tasks each probe solved."""
     return {probe: _solved([row for row in rows if row.policy == probe]) for probe in PROBES}
+
+
+def chance(tasks: Iterable[TaskSpec]) -> float:
+    """Return how many tasks guessing should solve: one of the choices, yes or no."""
+    open_choices = {"boolean": 2}
+    counts = (
+        len(task.answer.choices or ()) or open_choices.get(task.answer.kind) for task in tasks
+    )
+    return sum(1 / count for count in counts if count)
+
+
+def above_chance(constant: Tally, expected: float) -> tuple[str, ...]:
+    """Return a finding where one answer solves more than guessing does and 1% of the tasks."""
+    if constant.count <= expected + MOST_ABOVE_CHANCE * constant.n:
+        return ()
+    solved = f"constant answers solve {constant.count:,} of {constant.n:,} tasks"
+    return (f"{solved}, guessing {expected:,.0f}",)
 
 
 def same(rows: Iterable[GateRow]) -> Tally:

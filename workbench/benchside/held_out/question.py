@@ -54,6 +54,7 @@ class Question:
         what: the question, without form and threshold of the answer.
         rows: where the ids of the held-out rows stand in the kernel, for the prompt.
         solution: cells that fit the plain model and submit its scores.
+        ways: in how many independent ways the labels were found.
     """
 
     task_id: str
@@ -66,6 +67,7 @@ class Question:
     metric: Metric
     parts: Sequence[Part]
     solution: tuple[str, ...]
+    ways: int = 1
 
 
 def pose(
@@ -104,7 +106,10 @@ def pose(
     )
     golds = {part.name: part.held_out for part in question.parts}
     gold = question.parts[0].held_out if single else golds
-    return task, AnswerKey(task_id=question.task_id, value=encode(gold), solution=question.solution)
+    return task, AnswerKey(
+        task_id=question.task_id, value=encode(gold), solution=question.solution,
+        ways=question.ways,
+    )  # fmt: skip
 
 
 def _answer(question: Question) -> str:

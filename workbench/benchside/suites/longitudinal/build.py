@@ -229,6 +229,7 @@ def questions(hospital: Hospital, number: int, image_name: str) -> Iterator[Ques
                 metric=metric,
                 parts=[parts[kind, column]],
                 solution=_solution(kind, column),
+                ways=2,
             )
 
 
