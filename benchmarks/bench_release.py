@@ -77,9 +77,9 @@ def measure(name: str, data: Path) -> None:
 
 def main(size_mb: int) -> None:
     demos = Path(os.environ.get(DATA_VARIABLE, "."))
-    for name in FOLDERS:
-        if not (demos / FOLDERS[name] / LARGEST[name]).exists():
-            print(f"{name}: left out, no {FOLDERS[name]} in ${DATA_VARIABLE}")
+    for name, folder in FOLDERS.items():
+        if not (demos / folder / LARGEST[name]).exists():
+            print(f"{name}: left out, no {folder} in ${DATA_VARIABLE}")
             continue
         with tempfile.TemporaryDirectory() as scratch:
             for label, data in data_folders(name, demos, Path(scratch), size_mb * 10**6):
