@@ -157,7 +157,7 @@ class _Deck:
             sensitivity=self.manifest.sensitivity,
         )
         gold = encode(question.gold)
-        key = AnswerKey(task_id=task_id, value=gold, solution=question.cells)
+        key = AnswerKey(task_id=task_id, value=gold, solution=question.cells, ways=2)
         if not agrees(question, task, key, solved(question, tables)):
             return "two ways disagree"
         self.tasks.append(task)
