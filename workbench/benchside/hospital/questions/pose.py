@@ -13,7 +13,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.random import Generator
@@ -61,6 +61,18 @@ class Posed:
     counts: dict[str, int]
 
 
+class Dealt(Protocol):
+    """What is dealt out to splits."""
+
+    @property
+    def family(self) -> str:
+        """All questions of a family stay in one split."""
+
+    @property
+    def category(self) -> str:
+        """Families are dealt out within their category."""
+
+
 def pose(
     view: Asked, templates: Sequence[Family[Any, Any]], brief: Brief, manifest: SuiteManifest, *,
     size: int, seed: int,
@@ -99,7 +111,7 @@ def pose(
     return Posed(maker.tasks, maker.keys, counts)
 
 
-def split_families(templates: Iterable[Family[Any, Any]], seed: int) -> dict[str, Split]:
+def split_families(templates: Iterable[Dealt], seed: int) -> dict[str, Split]:
     """Family → split; each category deals its shuffled families out in turn."""
     families: defaultdict[str, list[str]] = defaultdict(list)
     for template in templates:

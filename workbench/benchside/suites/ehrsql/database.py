@@ -81,13 +81,13 @@ def prepare_database(options: BuildOptions, schema: Schema, data: Path) -> Datab
         InputError: damaged, of another data set, or with cells that cannot be read.
     """
     path = options.scratch / "database.sqlite"
-    found = _find(options, data, is_database)
+    found = find_files(options, data, is_database)
     if found:
         source = next(iter(found.values()))
         _unpack(source, path)
         _check(path, schema, source)
     else:
-        release = Release(_find(options, data, is_table))
+        release = Release(find_files(options, data, is_table))
         if not release.tables:
             raise DataMissingError(
                 f"there is neither a database nor a release for {options.manifest.name}",
@@ -118,7 +118,9 @@ def is_table(file: DataFile) -> bool:
     return ".csv" in file.path
 
 
-def _find(options: BuildOptions, data: Path, wanted: Callable[[DataFile], bool]) -> dict[str, Path]:
+def find_files(
+    options: BuildOptions, data: Path, wanted: Callable[[DataFile], bool]
+) -> dict[str, Path]:
     """Return lower-case table or file name → file, of those that are there."""
     found = {
         Path(file.path).name.partition(".")[0].lower(): file.find(data)
