@@ -57,6 +57,7 @@ DOCUMENTS = [
     f"docs/{name}.md"
     for name in (
         "kernels", "jupyter", "runs", "isolation", "suites", "calculators", "fhir", "statistics",
+        "hospital",
     )
 ]  # fmt: skip
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchside.errors import DataMissingError
-from benchside.hospital.realism import compare, distance, find_demo, main
+from benchside.hospital.realism import RENAMED, SCHEMAS, compare, distance, find_demo, main
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SHARED = Path(os.environ.get("BENCHSIDE_DATA", REPOSITORY.parent / "shared" / "data"))
@@ -37,8 +37,9 @@ def test_a_missing_demo_is_named(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_generated_values_are_close_to_the_demos(tmp_path: Path) -> None:
     data = SHARED
-    if not (data / "eicu_demo" / "ehrsql_eicu_demo.sqlite.xz").is_file():
-        pytest.skip("BENCHSIDE_DATA has no eicu_demo/ehrsql_eicu_demo.sqlite.xz")
+    for place in SCHEMAS.values():
+        if not (data / f"{place}.xz").is_file():
+            pytest.skip(f"BENCHSIDE_DATA has no {place}.xz")
     main(["--data", str(data), "--out", str(tmp_path), "--patients", "300"])
     rows = json.loads((tmp_path / "realism.json").read_text())
     labs = [row["distance"] for row in rows if row["kind"] == "lab"]
@@ -48,4 +49,7 @@ def test_generated_values_are_close_to_the_demos(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.glob("*.png")} == {
         "realism_mimic_iii.png",
         "realism_eicu.png",
+        "realism_mimic_iv.png",
     }
+    names = {row["name"] for row in rows if row["schema"] == "mimic_iv" and row["kind"] == "vital"}
+    assert {*RENAMED.values(), "heart rate", "daily weight"} <= names

@@ -4,9 +4,10 @@
     python -m benchside.hospital.realism --data FOLDER --out FOLDER
 
 The folder holds the databases that EHRSQL's preprocessing makes of the open demos, as SQLite files,
-plain or packed with xz: `mimic_iii_demo/ehrsql_mimic_iii_demo.sqlite` and
-`eicu_demo/ehrsql_eicu_demo.sqlite`. Written are `realism.json`, and one plot a schema. Patients of the
-MIMIC-III demo were chosen for having died, so that its mortality and severity are no target.
+plain or packed with xz: `mimic_iii_demo/ehrsql_mimic_iii_demo.sqlite`, `eicu_demo/ehrsql_eicu_demo.sqlite`
+and `mimic_iv_demo/ehrsql2024_mimic_iv_rebuilt.sqlite`. Written are `realism.json`, and one plot a demo.
+Patients of the MIMIC-III demo were chosen for having died, so that its mortality and severity are no
+target. The MIMIC-IV demo is compared with the MIMIC-III view, by items that mean the same in both.
 """
 
 from __future__ import annotations
@@ -33,6 +34,15 @@ PATIENTS = 600
 SCHEMAS = {
     "mimic_iii": "mimic_iii_demo/ehrsql_mimic_iii_demo.sqlite",
     "eicu": "eicu_demo/ehrsql_eicu_demo.sqlite",
+    "mimic_iv": "mimic_iv_demo/ehrsql2024_mimic_iv_rebuilt.sqlite",
+}
+# vital signs of MIMIC-IV → those of MIMIC-III that mean the same
+RENAMED = {
+    "o2 saturation pulseoxymetry": "sao2",
+    "arterial blood pressure systolic": "arterial bp [systolic]",
+    "arterial blood pressure diastolic": "arterial bp [diastolic]",
+    "arterial blood pressure mean": "arterial bp mean",
+    "temperature celsius": "temperature c (calc)",
 }
 # One query a distribution: `value` is what is compared, `name` the item it belongs to.
 QUERIES: dict[str, dict[str, str]] = {
@@ -84,6 +94,15 @@ QUERIES: dict[str, dict[str, str]] = {
         "FROM vitalperiodic",
     },
 }  # fmt: skip
+# the same tables with other words
+QUERIES["mimic_iv"] = {
+    **QUERIES["mimic_iii"],
+    "vital": "SELECT CASE d.label "
+    + " ".join(f"WHEN '{theirs}' THEN '{ours}'" for theirs, ours in RENAMED.items())
+    + " ELSE d.label END AS name, l.valuenum AS value FROM chartevents l JOIN d_items d "
+    "ON d.itemid = l.itemid WHERE l.valuenum > 0",
+    "rate": QUERIES["mimic_iii"]["rate"].replace("'dead/expired'", "'died'"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +136,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     record = generate(given.patients, given.seed)
     found: list[Compared] = []
     with tempfile.TemporaryDirectory() as scratch:
-        for schema, view in (("mimic_iii", mimic), ("eicu", eicu)):
-            made = Path(scratch) / f"{schema}.sqlite"
-            write_database(made, view.TABLES, view.frames(record))
-            real = find_demo(given.data, SCHEMAS[schema], Path(scratch))
+        ours = {"mimic_iii": mimic, "eicu": eicu}
+        for name, view in ours.items():
+            write_database(Path(scratch) / f"{name}.sqlite", view.TABLES, view.frames(record))
+        for schema, place in SCHEMAS.items():
+            view_name = schema if schema in ours else "mimic_iii"
+            sides = {
+                "real": (find_demo(given.data, place, Path(scratch)), schema),
+                "made": (Path(scratch) / f"{view_name}.sqlite", view_name),
+            }
             values = {
-                name: {kind: read(path, query) for kind, query in QUERIES[schema].items()}
-                for name, path in (("real", real), ("made", made))
+                side: {kind: read(path, query) for kind, query in QUERIES[asked].items()}
+                for side, (path, asked) in sides.items()
             }
             found += compare(schema, values["real"], values["made"])
             plot(schema, values["real"], values["made"], given.out / f"realism_{schema}.png")

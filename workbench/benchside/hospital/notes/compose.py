@@ -166,4 +166,5 @@ def _written(facts: Sequence[Fact], today: np.datetime64 | None) -> np.datetime6
         for fact in facts
         if fact.time is not None and fact.precise and fact.time.astype("datetime64[D]") == today
     ]
-    return min(max(told) + 30, last) if told else last
+    after: np.datetime64 = min(max(told) + 30, last) if told else last
+    return after

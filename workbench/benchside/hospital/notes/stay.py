@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchside.hospital.questions.view import stretches
+
 Source = Literal[
     "labevents", "chartevents", "inputevents_cv", "outputevents", "prescriptions", "procedures_icd",
     "diagnoses_icd", "microbiologyevents",
@@ -129,7 +131,7 @@ class Stays:
         days: set[np.datetime64] = set()
         for begin, end in zip(held["intime"], held["outtime"], strict=True):
             first = np.datetime64(begin, "D")
-            last = np.datetime64(end if pd.notna(end) else self.now, "D")
+            last = np.datetime64(end, "D") if pd.notna(end) else self.now.astype("datetime64[D]")
             days |= set(np.arange(first, last + 1))
         return Stay(
             int(line["subject_id"]), hadm, str(sex[0]), int(line["age"]),
@@ -158,18 +160,13 @@ def _read(frames: Frames, source: Source) -> _Rows:
     frame = frame.sort_values(["hadm_id", time], kind="stable", ignore_index=True)
     blank = np.full(len(frame), "", dtype=object)
     hadm = frame["hadm_id"].to_numpy()
-    starts = np.flatnonzero(np.append(True, hadm[1:] != hadm[:-1])) if len(hadm) else []
-    ends = np.append(starts[1:], len(hadm)).astype(int) if len(hadm) else []
     return _Rows(
         frame[name].to_numpy(dtype=object),
         frame[time].to_numpy().astype("datetime64[m]"),
         _text(frame[value], source) if value else blank,
         _text(frame[unit], source) if unit else blank if source not in FLUIDS else blank + "ml",
         frame["route"].to_numpy(dtype=object) if source == "prescriptions" else blank,
-        {
-            int(hadm[start]): slice(int(start), int(end))
-            for start, end in zip(starts, ends, strict=True)
-        },
+        stretches(hadm),
     )
 
 

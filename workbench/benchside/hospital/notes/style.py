@@ -78,7 +78,7 @@ class Style:
         self, fact: Fact, stays: Stays, admitted: np.datetime64, today: np.datetime64 | None
     ) -> str:
         """One statement."""
-        sort = "fluid" if fact.source in FLUIDS else fact.source
+        sort: str = "fluid" if fact.source in FLUIDS else fact.source
         if sort == "microbiologyevents":
             sort = "sterile" if fact.value == NO_GROWTH else "grown"
         unit = f" {fact.unit}" if fact.unit else ""

@@ -12,7 +12,7 @@ import functools
 import pprint
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -112,7 +112,7 @@ class _Maker:
         patients = self.stays.frames["patients"]["subject_id"].to_numpy()
         of_split = split_patients(patients, self.seed)
         split_of = {int(one): split for split, some in of_split.items() for one in some}
-        words = reading.vocabulary(self.con, ABBREVIATIONS)
+        words = _vocabulary(self.con, ABBREVIATIONS)
         rng = np.random.default_rng([self.seed, size, 2406])
         for number in range(size):
             asked, kind = ASKED[number % 3], KINDS[number // 3 % 3]
@@ -137,7 +137,7 @@ class _Maker:
         style = STYLES[rng.integers(len(STYLES))]
         note = write(rng, stay, self.stays, kind, day, [fact for fact, _ in told], style)
         verdicts = {line: _verdict(fact, told) for line, fact in note.lines.items()}
-        read = reading.audit(self.con, note.text, stay.hadm, words)
+        read = _audit(self.con, note.text, stay.hadm, words)
         if {line: verdict for line, (verdict, _) in read.items()} != verdicts:
             self.dropped["two ways disagree"] += 1
             return False
@@ -180,6 +180,10 @@ class _Maker:
         cells = (reader_cell(), f"{LOOK.format(row_id=row_id)}\nfound", posed.submit)
         self.keys.append(AnswerKey(task_id=task_id, value=posed.gold, solution=cells))
 
+
+# the functions are without annotations, as kernels lack the names of types
+_audit: Callable[..., dict[int, tuple[str, set[object]]]] = reading.audit
+_vocabulary: Callable[..., object] = reading.vocabulary
 
 LOOK = """\
 text, hadm = con.execute(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import re
 
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,no-any-return"
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,no-any-return,union-attr,var-annotated"
 # (annotations would name types that kernels lack)
 
 
@@ -134,10 +134,9 @@ def read_note(text, admitted, words):
         if not written:
             continue
         rest, date = take_date(line[:place] + " " + line[place + len(written) :], admitted)
-        clock = re.search(r"\b\d\d:\d\d\b", rest)
-        rest = rest.replace(clock[0], " ") if clock else rest
-        if clock and not date:
-            date = today
+        clock = "".join(re.findall(r"\b\d\d:\d\d\b", rest)[:1])
+        if clock:
+            rest, date = rest.replace(clock, " "), date or today
         value = unit = route = ""
         if table == "microbiologyevents":
             value = max((name for name in organisms if name in rest), key=len, default="?")
@@ -148,7 +147,6 @@ def read_note(text, admitted, words):
                 rest,
             )
             value, unit, route = (part or "" for part in told.groups())
-        clock = clock[0] if clock else ""
         found.append((number, table, names[table][written], date, clock, value, unit, route))
     return found
 

@@ -132,7 +132,9 @@ def _published(options: BuildOptions, data: Path, notes: pd.DataFrame) -> list[_
 
 
 def _medagentgym(options: BuildOptions, data: Path, notes: pd.DataFrame) -> list[_Asked]:
-    kinds = notes.groupby("hadm_id")["category"].agg(lambda some: {_kind(one) for one in some})
+    kinds: defaultdict[str, set[str]] = defaultdict(set)
+    for stay, category in zip(notes["hadm_id"], notes["category"], strict=True):
+        kinds[stay].add(_kind(category))
     asked: list[_Asked] = []
     for file in options.manifest.data:
         path = file.find(data) if file.path.endswith("_tasks.jsonl") else None

@@ -1,4 +1,3 @@
-
 """The notes, and the tables they are compared with: MIMIC-III's own dates, of their stays only.
 
 EHRSQL's database will not do, as it shifts all times. Source of tables, columns and lower case:
