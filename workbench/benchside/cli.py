@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -331,6 +332,34 @@ def scores(
         console.print(comparison_line(one), soft_wrap=True)
     for defect in loaded.defects:
         console.print(f"{defect.kind}: {defect.where}: {defect.what}", soft_wrap=True)
+
+
+@app.command()
+def report(
+    run: Path,
+    to: Annotated[Path | None, typer.Option(help="Folder; default: RUN/report.")] = None,
+) -> None:
+    """Write a run as a site of pages that opens from disk: results, figures, each episode."""
+    from benchside.report.site import write_report  # noqa: PLC0415 (matplotlib)
+
+    written = write_report(RunFolder(run), to or run / "report", _stderr())
+    for defect in written.defects:
+        console.print(f"{defect.kind}: {defect.where}: {defect.what}", soft_wrap=True)
+    console.print(f"{written.episodes:,} episodes: open {written.index}", soft_wrap=True)
+
+
+@app.command()
+def view(
+    run: Path,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 0,
+) -> None:
+    """Serve a run's pages to this machine's browser and follow it while it goes on."""
+    from benchside.report.view import live_server  # noqa: PLC0415 (matplotlib)
+
+    with live_server(RunFolder(run), port) as server:
+        console.print(f"http://127.0.0.1:{server.server_port}/ (Ctrl-C ends it)", soft_wrap=True)
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
 
 
 @app.command()

@@ -111,15 +111,15 @@ def _episodes(folder: RunFolder, defects: list[Defect]) -> pd.DataFrame:
     except StoreError as error:
         where = str(folder.path / "run.json")
         defects.append(Defect("damaged run.json", where, f"{error.what}; episodes were read"))
-    rows = {row.episode_id: row for row in _sound_rows(folder, defects)}
+    rows = {row.episode_id: row for row in sound_rows(folder, defects)}
     listed = [{"run": str(folder.path), **row.model_dump()} for row in rows.values()]
     frame = pd.DataFrame(listed, columns=["run", *EpisodeRow.model_fields]).astype(_EPISODE_TYPES)
     frame["transcript"] = [str(folder.path / name) for name in frame["transcript"]]
     return frame
 
 
-def _sound_rows(folder: RunFolder, defects: list[Defect]) -> Iterator[EpisodeRow]:
-    """Return all rows that can be read, in order; the last one of an episode counts."""
+def sound_rows(folder: RunFolder, defects: list[Defect]) -> Iterator[EpisodeRow]:
+    """Yield all rows that can be read, in order; the last one of an episode counts."""
     for number, line in enumerate(_lines(folder.rows_path), start=1):
         where = f"{folder.rows_path}, line {number}"
         if not line.endswith(b"\n"):

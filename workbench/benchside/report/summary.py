@@ -1,0 +1,111 @@
+"""The index of a run: what stands above the list of episodes, and the list itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from markupsafe import Markup
+
+from benchside.report import figures
+from benchside.report.output import code_style
+from benchside.report.page import template
+from benchside.statistics.rates import Rate, rates_by
+from benchside.store import EpisodeRow, RunConfig
+from benchside.tables import show_rate
+
+MAX_PROMPT_CHARS = 300
+ASSETS = ("style.css", "index.js", "compare.html")
+COLUMNS = (
+    "episode_id", "suite", "category", "task_id", "policy", "sample", "outcome", "reward",
+    "turns", "duration_s", "tokens", "end_reason", "error", "prompt",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFigure:
+    """A figure with the sentence that stands for it where it is not seen."""
+
+    title: str
+    text: str
+    svg: Markup
+
+
+def index_page(
+    name: str, config: RunConfig, rows: Sequence[EpisodeRow], scored: pd.DataFrame | None = None
+) -> str:
+    """Return the page that opens first; the list of episodes is in `episodes.js`.
+
+    Args:
+        scored: the run's scores for its figures; None for a run that is going on and has none.
+    """
+    by_suite = rates_by(rows, lambda row: (row.suite, row.policy))
+    return template("index.html").render(
+        name=name,
+        config=config,
+        live=scored is None,
+        n=len(rows),
+        policies=sorted({row.policy for row in rows}),
+        suites=sorted({row.suite for row in rows}),
+        rates={key: show_rate(rate) for key, rate in by_suite.items()},
+        figures=[] if scored is None else _figures(rows, by_suite, scored),
+        credentialed=any(use.sensitivity == "credentialed" for use in config.suites),
+    )
+
+
+def episode_list(rows: Sequence[EpisodeRow], prompts: Mapping[str, str]) -> str:
+    """Return the list of episodes as compact JSON.
+
+    Args:
+        prompts: the tasks' prompts by task hash; each stands in the list once.
+
+    Returns:
+        `columns`, `rows` (arrays in the order of `columns`; `prompt` is a place in `prompts`) and
+        `prompts`, cut to 300 characters.
+    """
+    places = {task: place for place, task in enumerate(prompts)}
+    listed = [
+        [
+            row.episode_id, row.suite, row.category, row.task_id, row.policy, row.sample,
+            row.outcome, row.reward, row.turns, round(row.duration_s, 2),
+            None if row.input_tokens is None else row.input_tokens + (row.output_tokens or 0),
+            row.end_reason, row.error, places.get(row.task_hash),
+        ]
+        for row in rows
+    ]  # fmt: skip
+    cut = [" ".join(text.split())[:MAX_PROMPT_CHARS] for text in prompts.values()]
+    content = {"columns": COLUMNS, "rows": listed, "prompts": cut}
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+
+
+def asset(name: str) -> str:
+    """Return one of `ASSETS`: files of this room that are the same in all sites."""
+    text = (Path(__file__).parent / name).read_text(encoding="utf-8")
+    return text + code_style() if name == "style.css" else text
+
+
+def _figures(
+    rows: Sequence[EpisodeRow], by_suite: dict[tuple[str, ...], Rate], scored: pd.DataFrame
+) -> list[ShownFigure]:
+    pairs = {(suite, policy): rate for (suite, policy), rate in by_suite.items()}
+    by_policy = rates_by(rows, lambda row: (row.policy,))
+    policies = {policy: rate for (policy,), rate in by_policy.items()}
+    drawn = [
+        ("Success by suite", "the table above has its numbers", figures.success_figure(pairs)),
+        ("How episodes ended", "share of each outcome by policy", figures.outcome_figure(rows)),
+        (
+            "Success and cost", "success of each policy against the mean time of its episodes",
+            figures.frontier_figure(rows, policies),
+        ),
+        (
+            "Tasks and policies", "which tasks each policy solves; the list below has them all",
+            figures.heat_map(rows),
+        ),
+    ]  # fmt: skip
+    if (scored["k"] > 1).any():
+        text = "share of tasks that the best, or most, of k samples solve, by suite and policy"
+        drawn.insert(1, ("Several samples", text, figures.attempts_figure(scored)))
+    return [ShownFigure(title, text, Markup(svg)) for title, text, svg in drawn]
