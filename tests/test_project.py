@@ -12,7 +12,11 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-NAMES_AT_CONDA = {"duckdb": "python-duckdb", "playwright": "playwright-python"}
+NAMES_AT_CONDA = {
+    "duckdb": "python-duckdb",
+    "playwright": "playwright-python",
+    "tables": "pytables",
+}
 
 
 def specs(lines: list[str]) -> dict[str, str]:
