@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -158,7 +159,7 @@ def own_memory() -> tuple[float, float] | None:
 
     Pages of files that can be given up at once count as free.
     """
-    place = places().get("memory")
+    place = _memory_place()
     if place is None:
         return None
     names = (
@@ -175,6 +176,12 @@ def own_memory() -> tuple[float, float] | None:
         if tightest is None or free / _MIB < tightest[1]:
             tightest = limit / _MIB, free / _MIB
     return tightest
+
+
+@functools.cache
+def _memory_place() -> Place | None:
+    """Looked for once: at most we move to a group below it, which has no limit."""
+    return places().get("memory")
 
 
 def max_processes(place: Place) -> int:

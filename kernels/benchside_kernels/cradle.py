@@ -44,8 +44,11 @@ class Cradle:
         if packet is None:
             raise SystemExit("the cradle has ended")
         message, fds = packet
-        if not fds:
+        if "refused" in message:
             raise RuntimeError(f"no init: {message['refused']}")
+        if not fds:
+            os.kill(message["made"], signal.SIGKILL)
+            raise RuntimeError(packets.shortage())
         return fds[0]
 
     def furnish(self, number: int, copy: int, slot: int) -> None:
@@ -104,9 +107,13 @@ def _make_init(stream: socket.socket, sandbox: Any, exits: int, control: socket.
         stream.close()
         control.close()
         _be_init(exits)
-    pidfd = os.pidfd_open(pid)
-    packets.send(stream, {"made": 1}, [pidfd])
-    os.close(pidfd)
+    try:
+        pidfd = os.pidfd_open(pid)
+        packets.send(stream, {"made": pid}, [pidfd])
+        os.close(pidfd)
+    except OSError:  # no descriptor is left
+        os.kill(pid, signal.SIGKILL)
+        raise
 
 
 def _be_init(exits: int) -> NoReturn:

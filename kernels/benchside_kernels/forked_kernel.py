@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchside_kernels import linux
 from benchside_kernels.backend import first
 from benchside_kernels.connection import listening, read_connection, write_connection
 from benchside_kernels.errors import KernelStartError
@@ -266,8 +267,9 @@ class ForkedKernel:
 
     def _adopt(self, pidfd: int) -> None:
         """Take a handle on the kernel; a copy runs cells' code before, so it may be anything."""
-        pid = _pid(pidfd)
-        if pid is None:
+        try:
+            pid = linux.process_of(pidfd)
+        except OSError:
             os.close(pidfd)
             return
         self._pidfd, self._usage = pidfd, ProcessUsage(pid)
@@ -344,9 +346,3 @@ async def up(kernel: ForkedKernel) -> ForkedKernel:
 def _texts(found: object) -> tuple[str, ...]:
     """Names that a kernel has sent, which may have sent anything."""
     return tuple(str(one)[:100] for one in found[:100]) if isinstance(found, list) else ()
-
-
-def _pid(pidfd: int) -> int | None:
-    """The process behind a pidfd; None where the descriptor is none."""
-    fields = Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines()
-    return next((int(line.split()[1]) for line in fields if line.startswith("Pid:")), None)

@@ -219,7 +219,7 @@ def prepare_font_cache(home: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "MPLCONFIGDIR": str(folder)}
     subprocess.run(
-        [sys.executable, "-c", "import matplotlib.font_manager"],
+        [sys.executable, "-P", "-c", "import matplotlib.font_manager"],
         env=environment, check=True, timeout=300,
     )  # fmt: skip
 

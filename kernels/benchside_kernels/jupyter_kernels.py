@@ -1,8 +1,9 @@
 """`JupyterKernels`: attached kernels for the servers of one process, the next one made ahead.
 
 Callers' event loops come and go, and zygotes are to outlive them, so kernels live on a loop in a
-thread of its own. Whoever has asked for a second kernel of a recipe will ask for more: from then on
-one more waits, attached, fresh and used once. It costs some 15 MB until the process ends.
+thread of its own. One kernel of each kind waits forked, for first kernels of a recipe and for
+restarts. Whoever has asked for a second kernel of a recipe will ask for more: from then on one more
+waits, attached, fresh and used once. They cost some 8 and 15 MB until the process ends.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from benchside_kernels.image import images_folder, load_image
 from benchside_kernels.request import KernelRequest
 
 CLOSE_TIMEOUT_S = 5.0
+STOCK = 1
 _MAX_CHARS = 20_000  # of what a kernel prints before it is attached
 _T = TypeVar("_T")
 
@@ -158,7 +160,7 @@ class JupyterKernels:
 
     async def _maker(self, modules: tuple[str, ...]) -> ForkedKernels:
         if modules not in self._makers:
-            maker = ForkedKernels(modules, stock=0, scratch=Path(self.folder))  # ours wait attached
+            maker = ForkedKernels(modules, stock=STOCK, scratch=Path(self.folder))
             self._makers[modules] = await self._stack.enter_async_context(maker)
             if len(self._makers) == 1:  # now, so that it runs before the maker's own clean-up
                 atexit.register(self._close)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchside_kernels import linux
 from benchside_kernels.errors import KernelStartError
 from benchside_kernels.process import ProcessExit
 from benchside_kernels.seccomp import KEY_BYTES
@@ -48,9 +49,15 @@ class KernelEnds:
     @classmethod
     def pair(cls) -> tuple[KernelEnds, KernelEnds]:
         """Return the host's ends and the kernel's."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        stdout, kernel_stdout = os.pipe()
-        stderr, kernel_stderr = os.pipe()
+        with contextlib.ExitStack() as undo:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            undo.callback(theirs.close)
+            undo.callback(ours.close)
+            stdout, kernel_stdout = os.pipe()
+            undo.callback(os.close, stdout)
+            undo.callback(os.close, kernel_stdout)
+            stderr, kernel_stderr = os.pipe()
+            undo.pop_all()
         return cls(ours, stdout, stderr), cls(theirs, kernel_stdout, kernel_stderr)
 
     @classmethod
@@ -144,7 +151,7 @@ class KernelFamily:
 
         Raises:
             KernelStartError: it is no new kernel. The kernel has sent the handle, so it may be any.
-            OSError: it has ended.
+            OSError: it has ended, or the descriptor is none of a process.
         """
         pid = _inner_pid(pidfd)
         if pid <= FIRST_PID or pid in self.members:
@@ -243,24 +250,17 @@ def _kill(pidfd: int) -> None:
 def _zombie(pidfd: int) -> ProcessExit | None:
     """How a process ended that nobody has reaped; None where it is gone (see proc_pid_stat(5))."""
     try:
-        fields = Path(f"/proc/{_host_pid(pidfd)}/stat").read_text().rpartition(")")[2].split()
+        line = Path(f"/proc/{linux.process_of(pidfd)}/stat").read_text()
     except OSError:
         return None
+    fields = line.rpartition(")")[2].split()
     if fields[0] != "Z":
         return None
     cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return ProcessExit(os.waitstatus_to_exitcode(int(fields[49])), cpu_s)
 
 
-def _host_pid(pidfd: int) -> int:
-    return int(_field(f"/proc/self/fdinfo/{pidfd}", "Pid:")[0])
-
-
 def _inner_pid(pidfd: int) -> int:
     """The pid in the innermost namespace."""
-    return int(_field(f"/proc/{_host_pid(pidfd)}/status", "NSpid:")[-1])
-
-
-def _field(path: str, name: str) -> list[str]:
-    lines = Path(path).read_text().splitlines()
-    return next(line.split()[1:] for line in lines if line.startswith(name))
+    lines = Path(f"/proc/{linux.process_of(pidfd)}/status").read_text().splitlines()
+    return next(int(line.split()[-1]) for line in lines if line.startswith("NSpid:"))

@@ -235,7 +235,7 @@ class ZygoteSandbox:
             OSError: the copy is not fit to go on.
         """
         self._take_slot(slot)
-        proc = os.open(f"/proc/{_pid_of(copy)}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        proc = os.open(f"/proc/{linux.process_of(copy)}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         # of the programs that it starts: their /proc then knows them, which cp needs
         linux.join_namespace(copy, linux.NEWPID, "the copy's pids")
         if not self.rootless:
@@ -457,19 +457,6 @@ def _wait_outside(inner: int, held: int) -> NoReturn:
         os._exit(code)
     finally:
         os._exit(1)  # never go on as a second caller
-
-
-def _pid_of(pidfd: int) -> int:
-    """The process behind a pidfd, as numbered in this pid namespace.
-
-    Raises:
-        ProcessLookupError: it has ended.
-    """
-    lines = Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines()
-    pid = next(int(line.split()[1]) for line in lines if line.startswith("Pid:"))
-    if pid < 1:
-        raise ProcessLookupError(errno.ESRCH, "the copy has ended")
-    return pid
 
 
 def _copy_trees(folders: Mapping[str, int]) -> None:

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -64,6 +65,15 @@ def receive(stream: socket.socket) -> tuple[Message, list[int]] | None:
         _close(fds)
         raise ValueError(f"no packet: {error}") from None
     return message, fds
+
+
+def shortage() -> str:
+    """What to say where fewer descriptors came than were sent: the system has dropped them."""
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (
+        f"no descriptors are left for another kernel: a process may open {limit}, and each kernel "
+        f"takes six; raise it (ulimit -n, up to {most}), or run fewer at once"
+    )
 
 
 class PacketStream:
@@ -144,13 +154,19 @@ def _packed(message: Message, fds: Sequence[int]) -> tuple[bytes, list[int]]:
     if len(data) > MAX_BYTES:
         size = f"{len(data) / 2**20:.1f} MiB"
         raise ValueError(f"a packet of {size} is too large, the limit is {MAX_BYTES >> 20} MiB")
-    copies = [os.dup(fd) for fd in fds]
-    if len(data) > INLINE_BYTES:
-        copies.append(os.memfd_create("packet"))
-        with open(copies[-1], "wb", closefd=False) as file:
-            file.write(data)
-        os.lseek(copies[-1], 0, os.SEEK_SET)
-        data = IN_FILE
+    copies: list[int] = []
+    try:
+        for fd in fds:
+            copies.append(os.dup(fd))
+        if len(data) > INLINE_BYTES:
+            copies.append(os.memfd_create("packet"))
+            with open(copies[-1], "wb", closefd=False) as file:
+                file.write(data)
+            os.lseek(copies[-1], 0, os.SEEK_SET)
+            data = IN_FILE
+    except BaseException:
+        _close(copies)
+        raise
     return data, copies
 
 

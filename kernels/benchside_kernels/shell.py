@@ -238,7 +238,10 @@ def warm_up(shell: Any, cells: Sequence[str]) -> None:
 
 
 def serve(
-    shell: Any, connection: socket.socket, prepare_for: Callable[[dict[str, Any]], None]
+    shell: Any,
+    connection: socket.socket,
+    rehearse: Callable[[], None],
+    prepare_for: Callable[[dict[str, Any]], None],
 ) -> NoReturn:
     """Prepare for a session, then run cells until the host closes the connection or a cell ends it.
 
@@ -246,12 +249,14 @@ def serve(
     since a loop made before the fork would be shared with the zygote.
 
     Args:
+        rehearse: called while there is time before the first request.
         prepare_for: called with the first request, a `Preparation`.
     """
     loop = _fresh_loop()
     if not select.select([connection], [], [], 0)[0]:  # in stock: there is time
         warm_up(shell, WARM_CELLS[:1])  # others would cost each kernel megabytes
         loop.run_until_complete(asyncio.sleep(0))
+        rehearse()
     first = receive(connection)
     if first is None:
         os._exit(0)

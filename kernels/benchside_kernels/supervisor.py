@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import resource
 import shutil
@@ -151,6 +152,8 @@ class Supervisor:
             except Exception as error:
                 expected = isinstance(error, KernelError | OSError)
                 reason = str(error) if expected else f"{type(error).__name__}: {error}"
+                if isinstance(error, OSError) and error.errno == errno.EMFILE:
+                    reason = packets.shortage()
                 client.stream.send({"failed": number, "reason": reason})
                 self._end(client, number)
                 if not expected:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 import os
-import resource
 import shutil
 import signal
 import socket
@@ -91,7 +90,7 @@ class SupervisorLink:
             if len(answer[1]) < descriptors:
                 for fd in answer[1]:
                     os.close(fd)
-                raise KernelStartError(_no_descriptors())
+                raise KernelStartError(packets.shortage())
             return number, answer
         except BaseException:
             self.end(number)
@@ -210,14 +209,6 @@ class SupervisorLink:
             if not exited.done():
                 exited.set_result(ProcessExit(None))
         self._exits.clear()
-
-
-def _no_descriptors() -> str:
-    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return (
-        f"no descriptors are left for another kernel: this process may open {limit}, and each "
-        f"kernel takes six; raise it (ulimit -n, up to {most}), or run fewer at once"
-    )
 
 
 async def _ended(pidfd: int, timeout_s: float) -> bool:

@@ -6,9 +6,10 @@ fork with more than one thread, since a lock that another thread holds would han
 Control socket (inherited, packets). In: the `ZygoteSpec`; then
 {"fork": number, "network": bool} with four descriptors: connection, pipes for stdout, stderr and
 exits;
-{"furnish": number, "of": number} with the pidfd of a copy of a kernel (see `namespaces.furnish`).
-Out: {"ready": MiB}; {"forked": number} with the pidfds of the kernel and of its init and, where it
-has a network, the socket for its proxy (see `loopback.py`);
+{"furnish": number, "of": number} with the pidfd of a copy of a kernel (see `namespaces.furnish`);
+{"end": number} for a kernel whose handles did not arrive.
+Out: {"ready": MiB}; {"forked": number, "handles": count} with so many: the pidfds of the kernel and
+of its init and, where it has a network, the socket for its proxy (see `loopback.py`);
 {"furnished": number}; {"refused": why, "number": number}; {"unfit": true}, which it stays;
 {"ended": number, ...} when the kernel has ended, {"exited": number} when all of its namespace has.
 Its end is the end of zygote and kernels.
@@ -104,7 +105,7 @@ def main(control_fd: int) -> None:
         sys.exit(3)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     packets.send(control, {"ready": peak})
-    Zygote(control, shell, sandbox, cradle, preloaded=spec["image"] is not None).serve()
+    Zygote(control, shell, sandbox, cradle, spec["image"]).serve()
 
 
 def _warm(spec: ZygoteSpec) -> dict[str, Any]:
@@ -136,10 +137,10 @@ class Zygote:
     """Serves requests and reports exits until the control socket ends."""
 
     def __init__(
-        self, control: socket.socket, shell: Any, sandbox: Any, cradle: Cradle, *, preloaded: bool
+        self, control: socket.socket, shell: Any, sandbox: Any, cradle: Cradle, image: str | None
     ) -> None:
         self._control, self._shell, self._sandbox = control, shell, sandbox
-        self._cradle, self._preloaded = cradle, preloaded
+        self._cradle, self._image = cradle, image
         self._kernels: dict[int, int] = {}  # pid → number
         self._slots: dict[int, int] = {}  # number → slot
         self._inits: dict[int, int] = {}  # pidfd → number
@@ -170,6 +171,9 @@ class Zygote:
             self._obey(*packet)
 
     def _obey(self, message: packets.Message, fds: list[int]) -> None:
+        if "end" in message:
+            self._kill(message["end"])
+            return
         number = message["fork"] if "fork" in message else message["furnish"]
         try:
             if "fork" in message:
@@ -208,12 +212,24 @@ class Zygote:
             self._become_kernel(slot, connection, (stdout, stderr), exits)
         self._kernels[pid], self._slots[number], self._inits[init] = number, slot, number
         self._poll.register(init, select.EPOLLIN)
-        kernel = os.pidfd_open(pid)
-        listeners = [] if listener is None else [listener.fileno()]
-        packets.send(self._control, {"forked": number}, [kernel, init, *listeners])
-        os.close(kernel)
-        if listener is not None:
-            listener.close()
+        handles = [init] if listener is None else [init, listener.fileno()]
+        try:
+            handles.insert(0, os.pidfd_open(pid))
+            answer = {"forked": number, "handles": len(handles)}
+            packets.send(self._control, answer, handles)
+            os.close(handles[0])
+        except OSError:  # no descriptor is left
+            self._kill(number)
+            raise
+        finally:
+            if listener is not None:
+                listener.close()
+
+    def _kill(self, number: int) -> None:
+        """Kill a kernel's init, and so all of its namespace."""
+        for init, of in self._inits.items():
+            if of == number:
+                signal.pidfd_send_signal(init, signal.SIGKILL)
 
     def _forget(self, init: int) -> None:
         """All processes of a namespace are gone."""
@@ -248,7 +264,7 @@ class Zygote:
             os.setsid()
             from benchside_kernels.shell import serve  # noqa: PLC0415 (imported already)
 
-            serve(self._shell, connection, self._prepare)
+            serve(self._shell, connection, self._rehearse, self._prepare)
         except BaseException:
             from benchside_kernels.frames import pack  # noqa: PLC0415
 
@@ -260,6 +276,13 @@ class Zygote:
         finally:
             os._exit(70)
 
+    def _rehearse(self) -> None:
+        """Do for nothing what `_prepare` will: a kernel in stock then owns the pages it writes."""
+        from benchside_kernels import startup  # noqa: PLC0415 (imported already)
+
+        os.close(landlock.make_ruleset([("/", landlock.READ)], [loopback.PORT]))
+        startup.fill({}, self._image, preloaded=True)
+
     def _prepare(self, request: dict[str, Any]) -> None:
         """Give a fresh kernel its data, seed and `submit`, as a `Preparation` says."""
         from benchside_kernels import startup  # noqa: PLC0415 (imported already)
@@ -270,7 +293,7 @@ class Zygote:
         os.environ.update(request["environment"])
         startup.fill(
             self._shell.user_ns, request["image"], files=request["files"], seed=request["seed"],
-            preloaded=self._preloaded,
+            preloaded=self._image is not None,
         )  # fmt: skip
         self._shell.execution_count = 2  # as after a set-up cell
 

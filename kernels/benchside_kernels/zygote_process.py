@@ -11,11 +11,11 @@ import contextlib
 import itertools
 import os
 import select
-import signal
 import socket
 from collections import deque
 from collections.abc import Sequence
 
+from benchside_kernels import packets
 from benchside_kernels.errors import KernelStartError
 from benchside_kernels.kernel_family import KernelEnds, KernelFamily
 from benchside_kernels.packets import Message, PacketStream
@@ -25,6 +25,7 @@ from benchside_kernels.zygote import ZygoteSpec
 READY_TIMEOUT_S = 120.0
 FORK_TIMEOUT_S = 30.0
 CLOSE_TIMEOUT_S = 1.0
+REFILL_AFTER_S = 0.02
 
 
 class ZygoteProcess:
@@ -88,7 +89,11 @@ class ZygoteProcess:
         return await self._fork(network=network)
 
     def refill(self) -> None:
-        """Fork what the stock lacks, in the background and while nobody waits for a fork."""
+        """Fork what the stock lacks, in the background and while nobody waits for a fork.
+
+        It starts after `REFILL_AFTER_S`: a fork takes a core from the kernel that was just taken,
+        which has its first cell to answer.
+        """
         if self._refilling is None or self._refilling.done():
             self._refilling = asyncio.create_task(self._refill())
 
@@ -122,7 +127,12 @@ class ZygoteProcess:
     async def _fork(self, *, network: bool = False) -> KernelFamily:
         number = next(self._numbers)
         ours, theirs = KernelEnds.pair()
-        exits, kernel_exits = os.pipe()
+        try:
+            exits, kernel_exits = os.pipe()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
         family = self._families[number] = KernelFamily(number, ours, exits)
         family.watch()
         try:
@@ -142,8 +152,8 @@ class ZygoteProcess:
         if self.gone:
             raise KernelStartError("the zygote has ended")
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
-        self._packets.send(message, fds)
         try:
+            self._packets.send(message, fds)
             await asyncio.wait_for(answer, FORK_TIMEOUT_S)
         except TimeoutError:
             raise KernelStartError(
@@ -153,6 +163,7 @@ class ZygoteProcess:
             self._answers.pop(number, None)
 
     async def _refill(self) -> None:
+        await asyncio.sleep(REFILL_AFTER_S)
         with contextlib.suppress(KernelStartError):  # whoever needs a kernel will be told
             while len(self._stock) < self._stock_size and not self._answers and not self.gone:
                 self._stock.append(await self._fork())
@@ -164,7 +175,7 @@ class ZygoteProcess:
         elif "failed" in message:
             self._ready.set_exception(KernelStartError(message["failed"]))
         elif "forked" in message:
-            self._hand_over(message["forked"], fds)
+            self._hand_over(message["forked"], message["handles"], fds)
         elif "unfit" in message:
             self.unfit = True
         elif "furnished" in message:
@@ -193,16 +204,20 @@ class ZygoteProcess:
         else:
             answer.set_exception(error)
 
-    def _hand_over(self, number: int, fds: list[int]) -> None:
-        """Note new processes; kill them if nobody waits for them any more."""
-        kernel, init, *listeners = fds
+    def _hand_over(self, number: int, handles: int, fds: list[int]) -> None:
+        """Note new processes; end them if nobody waits any more, or there is no way to hold them.
+
+        Args:
+            handles: how many descriptors were sent.
+        """
         family = self._families.get(number)
-        if family is None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(init, signal.SIGKILL)
+        if family is None or len(fds) < handles:
             for fd in fds:
                 os.close(fd)
+            self._packets.send({"end": number})
+            self._answer(number, KernelStartError(f"in the supervisor {packets.shortage()}"))
             return
+        kernel, init, *listeners = fds
         family.init, family.first, family.listeners = init, kernel, listeners
         self._answer(number)
 

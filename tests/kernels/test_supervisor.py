@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -523,9 +524,56 @@ def test_a_runner_in_an_odd_place_gets_kernels(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert "this process may open 48, and each kernel takes six" in done.stdout, done.stderr
+    assert "a process may open 48, and each kernel takes six" in done.stdout, done.stderr
     assert done.stdout.endswith("['ok', 'ok']\n")
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("depth", [0, 2], ids=["supervisor", "zygote"])
+async def test_starts_fail_at_once_and_leave_nothing_where_descriptors_run_out(depth: int) -> None:
+    async with ForkedKernels(stock=0) as maker, KernelSession(maker=maker) as session:
+        supervisor = short = newest_child()
+        for _ in range(depth):
+            (short,) = children(short)
+        before, limits = len(below(supervisor)), resource.prlimit(short, resource.RLIMIT_NOFILE)
+        held = open_descriptors(supervisor)
+        errors: list[BaseException] = []
+
+        async def start() -> None:
+            async with asyncio.timeout(15), KernelSession(maker=maker):
+                pass
+
+        for spare in range(0, 36, 3):
+            limit = open_descriptors(short) + spare
+            resource.prlimit(short, resource.RLIMIT_NOFILE, (limit, limits[1]))
+            ended = await asyncio.gather(*(start() for _ in range(3)), return_exceptions=True)
+            errors += filter(None, ended)
+            resource.prlimit(short, resource.RLIMIT_NOFILE, limits)
+            await until(lambda: len(below(supervisor)) == before)
+        await until(lambda: open_descriptors(supervisor) == held)
+        assert errors
+        assert {type(error) for error in errors} == {KernelStartError}, errors
+        async with KernelSession(maker=maker) as other:
+            assert (await other.run("1")).status == (await session.run("1")).status == "ok"
+
+
+async def test_a_fork_whose_handles_are_dropped_fails_at_once_and_is_ended() -> None:
+    made, limits = Zygotes((), 0), resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        zygote = await made.choose(a_request())
+        before = below(os.getpid())
+        taking = asyncio.create_task(zygote.take())
+        await asyncio.sleep(0)  # it has asked
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        async with asyncio.timeout(10):
+            with pytest.raises(KernelStartError, match="a process may open 3,"):
+                await taking
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        await until(lambda: below(os.getpid()) == before)
+        assert await _served(made, a_request()) == "forked"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        await made.close()
 
 
 async def test_a_kernel_that_cannot_be_kept_stays_the_sessions(

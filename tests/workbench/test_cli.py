@@ -30,8 +30,7 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def command(*arguments: object) -> list[str]:
-    code = "from benchside.cli import main; main()"
-    return [sys.executable, "-c", code, *map(str, arguments)]
+    return [sys.executable, "-m", "benchside", *map(str, arguments)]
 
 
 @pytest.fixture
@@ -193,6 +192,32 @@ def test_ctrl_c_says_how_to_go_on(home: Path, suite: Suite, tmp_path: Path) -> N
     assert "--resume --out" in said
     assert "Traceback" not in said
     assert len(benchside.load_run(out).episodes) >= 1
+
+
+EARLY = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 512))
+
+class CtrlC:
+    def find_spec(self, name, *_):
+        if name == "{module}":
+            print(resource.getrlimit(resource.RLIMIT_NOFILE))
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, CtrlC())
+from benchside.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["benchside.cli", "pandas", "nbformat"])
+def test_ctrl_c_while_the_command_is_still_importing_is_quiet(module: str) -> None:
+    script = EARLY.format(module=module)
+    done = subprocess.run(
+        [sys.executable, "-c", script, "attach"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, "")
+    assert done.stdout == "(512, 512)\n", "as many descriptors as the system allows"
 
 
 def test_a_policy_that_is_named_twice_runs_once(run: Run, tmp_path: Path) -> None:
