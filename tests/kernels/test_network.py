@@ -6,7 +6,10 @@ ordinary user.
 
 import asyncio
 import http.server
+import shutil
 import socketserver
+import ssl
+import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -155,6 +158,59 @@ print(len(data := b"".join(iter(lambda: s.recv(65536), b""))), data[:10])
 """
         answer = said(await s.run(cell))
         assert answer == "b'HTTP/1.1 200 Connected'\n400006 b'EARLY LATE'"
+
+
+@pytest.fixture
+def tls_ward(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """An HTTPS server by the name of fhir; its address, and its certificate, its own authority."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl here to make a certificate")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-days", "2", "-subj", "/CN=fhir", "-addext", "subjectAltName=DNS:fhir",
+         "-addext", "keyUsage=critical,digitalSignature,keyCertSign",
+         "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ward) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}", certificate.read_text()
+        server.shutdown()
+        thread.join()
+
+
+async def test_tls_is_spoken_through_the_proxy_from_end_to_end(
+    maker: ForkedKernels, tls_ward: tuple[str, str]
+) -> None:
+    upstream, certificate = tls_ward
+    hosts = [Host("fhir:443", upstream), Host("mask:443", upstream)]
+    async with KernelSession(maker=maker, hosts=hosts) as session:
+        await session.run(
+            "import ssl, urllib.request as u, httpx, requests\n"
+            f"trusted = ssl.create_default_context(cadata={certificate!r})\n"
+            f"with open('own.pem', 'w') as file: file.write({certificate!r})"
+        )
+        for cell, expected in {
+            "print(u.urlopen('https://fhir/a', context=trusted).read()[:4])": "b'/a ['",
+            "print(httpx.Client(verify=trusted).put('https://fhir/', content='ph').text)": "phfhir",
+            "print(requests.post('https://fhir/', 'x' * 500_000, verify='own.pem').text[-5:])": (
+                "xfhir"
+            ),
+        }.items():
+            assert said(await session.run(cell)) == expected, cell
+        for cell, reason in {
+            "u.urlopen('https://fhir/')": "self-signed certificate",
+            "u.urlopen('https://mask/', context=trusted)": "Hostname mismatch",
+        }.items():
+            refused = await session.run(cell)
+            assert refused.status == "error"
+            assert reason in str(refused.outputs), cell
 
 
 async def test_what_fails_is_told_apart(maker: ForkedKernels, ward: str, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from benchside_kernels.errors import ImageError, KernelError, KernelStartError
 from benchside_kernels.forked import ForkedKernels
 from benchside_kernels.forked_kernel import ForkedKernel
 from benchside_kernels.image import ImageSource, KernelImage, build_image, images_folder
+from benchside_kernels.kept import take_kept
 from benchside_kernels.kernel_family import KernelEnds
 from benchside_kernels.meeting_place import connections
 from benchside_kernels.output import OutputCollector
@@ -376,6 +377,23 @@ async def test_a_kept_kernel_is_frozen_and_goes_on_when_taken(meeting_folder: Pa
         await link.close()
     await gone([supervisor, *inside])
     assert list(meeting_folder.iterdir()) == []
+
+
+async def test_of_two_who_take_a_kept_kernel_at_once_one_gets_it(meeting_folder: Path) -> None:
+    async def take() -> object:
+        async with take_kept("mine") as kernel:
+            collector = OutputCollector(1000)
+            await asyncio.wait_for(kernel.execute("x * 7", collector).done, 10)
+            return collector.outputs()[0]["data"]["text/plain"]
+
+    async with ForkedKernels() as maker, KernelSession(maker=maker) as session:
+        await session.run("x = 6")
+        await session.keep("mine", 60)
+        taken = await asyncio.gather(take(), take(), return_exceptions=True)
+    assert taken.count("42") == 1, taken
+    (refused,) = (one for one in taken if one != "42")
+    assert isinstance(refused, KernelStartError)
+    assert "mine" in str(refused)
 
 
 RUNNER = """
