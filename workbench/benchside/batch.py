@@ -14,7 +14,7 @@ import benchside
 from benchside.episode import UNSCORED, Episode, Failure, Provenance
 from benchside.isolation import check_isolation
 from benchside.library import Suite
-from benchside.policy import Policy
+from benchside.policy import Policy, ToolName
 from benchside.rollout import Assignment, Keep, run_episode
 from benchside.store import EpisodeRow, RunFolder
 from benchside.task import Split, TaskSpec, content_hash
@@ -56,10 +56,11 @@ def assign(
     policies: Sequence[Policy],
     samples: int,
     seed: int,
+    tools: tuple[ToolName, ...] = (),
 ) -> list[Assignment]:
     """Return all episodes of a run; each has a seed of its own that follows from the run's."""
     return [
-        Assignment(suite, task, policy, sample, _episode_seed(seed, task, sample))
+        Assignment(suite, task, policy, sample, _episode_seed(seed, task, sample), tools)
         for suite, tasks in suites
         for task in tasks
         for policy in policies

@@ -41,6 +41,7 @@ from benchside.store import RunFolder
 from benchside.suite_facts import SuiteFacts, cost_table, suite_list, total_line
 from benchside.tables import comparison_line, outcome_line, result_table, score_table
 from benchside.task import Split
+from benchside.tools import TOOL_NAMES, checked_tools
 from benchside.transcript import read_transcript
 from benchside_kernels.errors import KernelError
 from benchside_kernels.makers import open_kernels
@@ -260,6 +261,10 @@ def run(
     with_quarantined: Annotated[
         bool, typer.Option("--with-quarantined", help="Run tasks that the gate holds back, too.")
     ] = False,
+    tool: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Offered to models, repeatable: {', '.join(TOOL_NAMES)}."),
+    ] = None,
     base_url: Annotated[
         str | None, typer.Option(help="openai: server, such as http://localhost:8000/v1")
     ] = None,
@@ -277,7 +282,7 @@ def run(
             base_url=base_url, temperature=temperature, max_tokens=max_tokens,
             requests_per_minute=requests_per_minute,
         ),
-        with_quarantined=with_quarantined,
+        with_quarantined=with_quarantined, tools=checked_tools(tool or ()),
     )  # fmt: skip
     try:
         folder = asyncio.run(run_suites(request, home_folder(), _stderr()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections import Counter
 from contextlib import AsyncExitStack, aclosing
@@ -16,6 +17,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
+    track,
 )
 
 from benchside.batch import assign, run_batch, select, unfinished
@@ -23,7 +25,9 @@ from benchside.errors import InputError, StoreError
 from benchside.gate.report import held_back
 from benchside.isolation import check_isolation
 from benchside.library import Suite, open_suite
+from benchside.lookup.index import open_index
 from benchside.policies import PolicyOptions, ShippedPolicy, make_policy
+from benchside.policy import ToolName
 from benchside.provenance import provenance
 from benchside.services import check_services
 from benchside.store import EpisodeRow, RunConfig, RunFolder, SuiteUse
@@ -48,6 +52,7 @@ class RunRequest:
         keep_s: how long kernels outlive their episodes; None: not at all.
         out: run folder; None for a new one below `runs/` that is named after suites and time.
         with_quarantined: run the tasks, too, that the gate holds back.
+        tools: offered beside `run_cell` and `submit`.
     """
 
     suites: tuple[str, ...]
@@ -63,6 +68,7 @@ class RunRequest:
     keep_s: float | None
     options: PolicyOptions
     with_quarantined: bool = False
+    tools: tuple[ToolName, ...] = ()
 
 
 async def run_suites(request: RunRequest, home: Path, console: Console) -> RunFolder:
@@ -86,6 +92,8 @@ async def run_suites(request: RunRequest, home: Path, console: Console) -> RunFo
         (suite, select(suite, request.split, request.limit, held[suite.name])) for suite in suites
     ]
     _check_chosen(chosen, request.split)
+    if "request_info" in request.tools or "debug" in request.tools:
+        await asyncio.to_thread(_index, chosen, console)
     folder = RunFolder(request.out or _new_folder(request.suites))
     async with AsyncExitStack() as stack:
         maker = await stack.enter_async_context(open_kernels(request.isolation, WARM_MODULES))
@@ -131,10 +139,11 @@ async def _run(
         policies={policy.name: dict(policy.config) for policy in policies},
         samples=request.samples,
         seed=request.seed,
+        tools=request.tools,
         provenance=origin.model_dump(mode="json"),
     )
     folder.start(config, resume=request.resume)
-    assignments = assign(chosen, policies, request.samples, request.seed)
+    assignments = assign(chosen, policies, request.samples, request.seed, request.tools)
     owed = unfinished(assignments, folder)
     if len(owed) < len(assignments):
         console.print(f"{len(assignments) - len(owed)} of {len(assignments)} episodes are done")
@@ -151,6 +160,17 @@ async def _run(
             owed, folder, origin, maker=maker, parallel=request.parallel, keep_s=request.keep_s,
             on_episode=advance,
         )  # fmt: skip
+
+
+def _index(chosen: list[tuple[Suite, list[TaskSpec]]], console: Console) -> None:
+    """Make the indexes that tools will ask, so that no episode waits for them."""
+    images = {
+        suite.image(task).ref: (suite.image(task), suite.home)
+        for suite, tasks in chosen
+        for task in tasks
+    }
+    for image, home in track(images.values(), "indexing data", console=console, transient=True):
+        open_index(image, home)
 
 
 def episode_progress(console: Console) -> Progress:

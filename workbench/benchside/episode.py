@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import InstanceOf, JsonValue
 
 from benchside.grade import Grade
-from benchside.policy import Message, Turn
+from benchside.policy import Message, ToolName, Turn
 from benchside.state import ServiceState
 from benchside.task import Frozen, TaskSpec
 
@@ -92,6 +92,7 @@ class Episode(Frozen):
         grade: None where the episode is unscored.
         parent: id of the episode that this one was continued from.
         states: what the task's services recorded; it is graded with the submission.
+        tools: that were offered beside `run_cell` and `submit`.
     """
 
     episode_id: str
@@ -112,6 +113,7 @@ class Episode(Frozen):
     provenance: Provenance
     parent: str | None = None
     states: tuple[ServiceState, ...] = ()
+    tools: tuple[ToolName, ...] = ()
 
 
 def episode_id(task: TaskSpec, policy: str, sample: int) -> str:

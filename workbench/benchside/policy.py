@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from benchside.task import Frozen, TaskSpec
 from benchside_kernels.cell import CellResult
@@ -50,6 +50,37 @@ class Usage(Frozen):
     latency_s: float | None = None
 
 
+ToolName = Literal["request_info", "terminal", "debug"]
+"""The tools that a run may offer beside `run_cell` and `submit`."""
+
+
+class InfoRequest(Frozen):
+    """Asks the host about the data: of a term, where it stands; of a column, its values."""
+
+    tool: Literal["request_info"]
+    about: Literal["tables", "columns", "values", "term"]
+    table: Text | None = None
+    column: Text | None = None
+    term: Text | None = None
+
+    def __str__(self) -> str:
+        named = {"table": self.table, "column": self.column, "term": self.term}
+        shown = [f", {name}={value!r}" for name, value in named.items() if value is not None]
+        return f"request_info({self.about!r}{''.join(shown)})"
+
+
+class DebugRequest(Frozen):
+    """Asks the host to explain the last cell that failed."""
+
+    tool: Literal["debug"]
+
+    def __str__(self) -> str:
+        return "debug()"
+
+
+HostRequest = Annotated[InfoRequest | DebugRequest, Field(discriminator="tool")]
+
+
 class Action(Frozen):
     """What the policy wants next.
 
@@ -57,13 +88,15 @@ class Action(Frozen):
         message: the assistant's message exactly as it is to be shown again.
         thought: visible reasoning, for the transcript's markdown cell.
         code: the cell to run; `None` where the message asks for none.
-        problem: why no cell could be made of the message; shown to the policy as the observation.
+        asks: what the host is to answer, instead of a cell.
+        problem: why neither could be made of the message; shown to the policy as the observation.
         reasoning: hidden reasoning, kept in the transcript's metadata.
     """
 
     message: Message
     thought: Text = ""
     code: Text | None = None
+    asks: HostRequest | None = None
     problem: Text | None = None
     reasoning: Text | None = None
     usage: Usage = Usage()
@@ -80,11 +113,16 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What a policy sees: the task and all turns so far; `messages` is the same as a chat."""
+    """What a policy sees: the task and all turns so far; `messages` is the same as a chat.
+
+    Args:
+        tools: offered beside `run_cell` and `submit`.
+    """
 
     task: TaskSpec
     opening: tuple[Message, ...]
     turns: Sequence[Turn]
+    tools: tuple[ToolName, ...] = ()
 
     @property
     def messages(self) -> list[Message]:

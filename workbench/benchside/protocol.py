@@ -1,21 +1,23 @@
 """The action protocol: what a policy is told, how its messages become actions, what it is shown.
 
-A policy acts through two native tool calls, `run_cell(code)` and `submit(value)`, one per turn. A
-message of which no cell can be made is no error: it becomes an `Action` with a `problem`, and the
-policy reads that problem as its observation. Nothing here talks to a model server.
+A policy acts through two native tool calls, `run_cell(code)` and `submit(value)`, one per turn, and
+those of `benchside.tools` that a run offers. A message of which nothing can be made is no error: it
+becomes an `Action` with a `problem`, and the policy reads that problem as its observation. Nothing
+here talks to a model server.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import JsonValue
 
-from benchside.policy import Action, Message, ToolCall, Usage
+from benchside.policy import Action, Message, ToolCall, ToolName, Usage
 from benchside.task import AnswerKind, AnswerSchema, TaskSpec
+from benchside.tools import TOOL_NAMES, definition, host_request, prompt_line, terminal_cell
 from benchside_kernels.cell import CellResult
 from benchside_kernels.submission import MIME as SUBMISSION_MIME
 
@@ -48,7 +50,13 @@ SUBMIT_TOOL: Final[dict[str, JsonValue]] = {
     },
 }
 TOOLS: Final = (RUN_CELL_TOOL, SUBMIT_TOOL)
-"""The tools in the shape of the OpenAI chat API."""
+"""The tools of every run, in the shape of the OpenAI chat API."""
+
+
+def all_tools(extra: Sequence[ToolName]) -> tuple[dict[str, JsonValue], ...]:
+    """Return the tools that a run offers."""
+    return (*TOOLS, *map(definition, extra))
+
 
 _RIGHT_FORMS = (
     f'Call {RUN_CELL} with {{"code": "..."}} to run Python code, '
@@ -72,19 +80,22 @@ _ANSWER_FORMS: dict[AnswerKind, str] = {
 }
 
 
-def opening_messages(task: TaskSpec, image_description: str) -> tuple[Message, ...]:
+def opening_messages(
+    task: TaskSpec, image_description: str, tools: Sequence[ToolName] = ()
+) -> tuple[Message, ...]:
     """Return the system and the user message that open each episode of a task.
 
     Args:
         image_description: markdown of the kernel image: its variables and their columns.
+        tools: offered beside `run_cell` and `submit`.
     """
     return (
-        Message(role="system", content=_system_prompt(task)),
+        Message(role="system", content=_system_prompt(task, tools)),
         Message(role="user", content=_user_prompt(task, image_description)),
     )
 
 
-def _system_prompt(task: TaskSpec) -> str:
+def _system_prompt(task: TaskSpec, tools: Sequence[ToolName]) -> str:
     limits = task.limits
     lines = [
         "You solve a data science task in a live Jupyter kernel that runs Python.",
@@ -99,6 +110,7 @@ def _system_prompt(task: TaskSpec) -> str:
         f"{limits.episode_timeout_s:g} seconds in all, {limits.memory_mib} MiB of memory. Output "
         f"beyond {limits.max_output_chars} characters is cut.",
     ]
+    lines += map(prompt_line, tools)
     if task.hosts:
         lines.append(
             f"- The kernel can reach these hosts, by HTTP, and no others: {', '.join(task.hosts)}."
@@ -134,7 +146,12 @@ def _answer_text(answer: AnswerSchema) -> str:
 
 
 def action_from_message(
-    message: Message, usage: Usage, reasoning: str | None = None, *, cut_off: bool = False
+    message: Message,
+    usage: Usage,
+    reasoning: str | None = None,
+    *,
+    cut_off: bool = False,
+    tools: Sequence[ToolName] = (),
 ) -> Action:
     """Return the action that an assistant message asks for; never raises.
 
@@ -142,10 +159,15 @@ def action_from_message(
         message: any assistant message, well-formed or not; only its first tool call is followed.
         reasoning: hidden reasoning, where the server sends it.
         cut_off: the model reached its token limit, which then explains a problem.
+        tools: offered beside `run_cell` and `submit`.
     """
-    code, problem = None, None
+    code, asks, problem = None, None, None
     try:
-        code = _code_of(message)
+        call = _call(message, tools)
+        if call.name in ("request_info", "debug"):
+            asks = host_request(call.name, _arguments(call))
+        else:
+            code = _code_of(call)
     except ValueError as error:
         cause = "Your message was cut off at the token limit. " if cut_off else ""
         problem = f"Nothing was run. {cause}{error} {_RIGHT_FORMS}"
@@ -153,20 +175,28 @@ def action_from_message(
         message=message,
         thought=message.content or "",
         code=code,
+        asks=asks,
         problem=problem,
         reasoning=reasoning,
         usage=usage,
     )
 
 
-def _code_of(message: Message) -> str:
-    """The cell that the first tool call asks for; `ValueError` says why there is none."""
+def _call(message: Message, tools: Sequence[ToolName]) -> ToolCall:
+    """The first tool call; `ValueError` where there is none, or of no tool."""
     if not message.tool_calls:
         raise ValueError("Your message has no tool call.")
     call = message.tool_calls[0]
-    if call.name not in (RUN_CELL, SUBMIT):
+    if call.name not in (RUN_CELL, SUBMIT, *tools):
         raise ValueError(f"There is no tool named {call.name[:100]!r}.")
+    return call
+
+
+def _code_of(call: ToolCall) -> str:
+    """The cell that a tool call asks for; `ValueError` says why there is none."""
     arguments = _arguments(call)
+    if call.name == "terminal":
+        return terminal_cell(arguments)
     field = "value" if call.name == SUBMIT else "code"
     if field not in arguments:
         raise ValueError(f'The arguments of {call.name} have no field "{field}".')
@@ -243,6 +273,13 @@ def submit_action(value: JsonValue, thought: str = "", *, turn: int = 0) -> Acti
     return _tool_action(SUBMIT, {"value": value}, thought, turn)
 
 
+def tool_action(
+    name: ToolName, arguments: dict[str, JsonValue], thought: str = "", *, turn: int = 0
+) -> Action:
+    """Return the action of a scripted policy that calls one of the tools a run may offer."""
+    return _tool_action(name, arguments, thought, turn)
+
+
 def text_action(text: str) -> Action:
     """Return the action of a scripted policy that only says something, without a tool call."""
     return action_from_message(Message(role="assistant", content=text), Usage())
@@ -251,7 +288,7 @@ def text_action(text: str) -> Action:
 def _tool_action(name: str, arguments: dict[str, JsonValue], thought: str, turn: int) -> Action:
     call = ToolCall(id=f"call_{turn}", name=name, arguments=json.dumps(arguments))
     message = Message(role="assistant", content=thought or None, tool_calls=(call,))
-    return action_from_message(message, Usage())
+    return action_from_message(message, Usage(), tools=TOOL_NAMES)
 
 
 # escape sequences: colours and cursor moves (CSI), window titles and links (OSC)

@@ -37,7 +37,11 @@ def _print_turn(number: int, turn: Turn, console: Console) -> None:
         console.print(Markdown(turn.action.thought))
     result = turn.result
     if result is None:
-        console.print(Text(f"[{number}] {turn.action.problem or ''}", style="yellow"))
+        asked = turn.action.asks
+        console.print(Text(f"[{number}] {asked or turn.action.problem or ''}", style="yellow"))
+        if asked is not None:
+            told = turn.observations[0].content or ""
+            console.print(Text(told[:MAX_SHOWN_CHARS]))
         return
     code = Syntax(result.source, "python", background_color="default", word_wrap=True)
     console.print(Panel(code, title=Text(f"[{number}]"), title_align="left", border_style="blue"))

@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,7 +38,9 @@ from benchside.graders import OBSERVED, ObservedGrader, grade, grade_missing
 from benchside.graders.grading import build_task_grader
 from benchside.isolation import check_isolation
 from benchside.library import Suite
-from benchside.policy import Action, Conversation, Message, Policy, Turn
+from benchside.lookup.answer import answer
+from benchside.lookup.index import open_index
+from benchside.policy import Action, Conversation, HostRequest, Message, Policy, ToolName, Turn
 from benchside.protocol import observation_messages, observation_text, opening_messages
 from benchside.services import Services, open_services
 from benchside.state import ServiceState
@@ -57,13 +59,18 @@ RESTARTED = "[A fresh kernel with the task's data is running now.]"
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One episode to be run: `sample` numbers the attempts of a policy at a task."""
+    """One episode to be run: `sample` numbers the attempts of a policy at a task.
+
+    Args:
+        tools: offered beside `run_cell` and `submit`.
+    """
 
     suite: Suite
     task: TaskSpec
     policy: Policy
     sample: int
     seed: int
+    tools: tuple[ToolName, ...] = ()
 
     @property
     def episode_id(self) -> str:
@@ -150,6 +157,7 @@ async def run_episode(
             update={"image": progress.image, "seed": assignment.seed, "hosts": task.hosts}
         ),
         states=progress.states,
+        tools=assignment.tools,
     )
 
 
@@ -165,7 +173,10 @@ async def _run_in_kernel(
     task = assignment.task
     check_isolation([task], maker.isolation)
     image = assignment.suite.image(task)
-    progress.image, progress.opening = image.ref, opening_messages(task, image.description)
+    progress.image, progress.opening = (
+        image.ref,
+        opening_messages(task, image.description, assignment.tools),
+    )
     async with open_services(assignment.suite, task) as services:
         try:
             await _run_session(assignment, progress, maker, hidden, on_turn, keep, services)
@@ -216,7 +227,9 @@ async def _take_turns(
         action = await _act(assignment, progress, deadline)
         if action is None:
             return
-        result = None
+        result, told = None, action.problem
+        if action.asks is not None:
+            told = await _told(assignment, action.asks, tuple(progress.turns))
         if action.code is not None:
             left_s = max(deadline - time.monotonic(), 0.1)
             result = await session.run(action.code, min(limits.cell_timeout_s, left_s))
@@ -224,10 +237,10 @@ async def _take_turns(
             if session.lost and result.submission is None:
                 # not the cell's doing: no restart, no score
                 raise KernelStartError("the kernel was lost with the process that owned it")
-        turn = await _observe(action, result, session, progress, limits.max_kernel_restarts)
+        turn = await _observe(action, result, told, session, progress, limits.max_kernel_restarts)
         progress.turns.append(turn)
         on_turn(turn)
-        idle = idle + 1 if result is None else 0
+        idle = idle + 1 if result is None and action.asks is None else 0
         if result is not None and result.submission is not None:
             progress.reason = "submitted"
         elif time.monotonic() >= deadline:
@@ -243,7 +256,9 @@ async def _take_turns(
 
 async def _act(assignment: Assignment, progress: _Progress, deadline: float) -> Action | None:
     """Ask the policy; None where the episode ends instead, by its time or by the policy's error."""
-    conversation = Conversation(assignment.task, progress.opening, tuple(progress.turns))
+    conversation = Conversation(
+        assignment.task, progress.opening, tuple(progress.turns), assignment.tools
+    )
     asked = time.monotonic()
     try:
         async with asyncio.timeout(deadline - asked) as clock:
@@ -263,16 +278,34 @@ async def _act(assignment: Assignment, progress: _Progress, deadline: float) -> 
         progress.policy_s += time.monotonic() - asked
 
 
+async def _told(assignment: Assignment, asks: HostRequest, turns: Sequence[Turn]) -> str:
+    """The host's answer to a tool that runs no cell, from the image's open data and the turns."""
+    if asks.tool not in assignment.tools:
+        return f"Nothing was done. There is no tool named {asks.tool!r}."
+    suite, task = assignment.suite, assignment.task
+    image = suite.image(task)
+
+    def work() -> str:
+        return answer(open_index(image, suite.home), asks, turns, task.limits.max_output_chars)
+
+    return await asyncio.to_thread(work)
+
+
 async def _observe(
     action: Action,
     result: CellResult | None,
+    told: str | None,
     session: KernelSession,
     progress: _Progress,
     max_restarts: int,
 ) -> Turn:
-    """Make the turn; a kernel that is gone is replaced first, as long as restarts are left."""
+    """Make the turn; a kernel that is gone is replaced first, as long as restarts are left.
+
+    Args:
+        told: what the host has to say where no cell was run.
+    """
     if result is None:
-        text = action.problem or "Nothing was run."
+        text = told or "Nothing was run."
     else:
         text = observation_text(result, session.max_output_chars)
         if not session.alive and result.submission is None and progress.restarts < max_restarts:

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ValidationError
 
 from benchside.episode import Episode, Outcome
 from benchside.errors import InputError, StoreError
-from benchside.policy import Turn
+from benchside.policy import ToolName, Turn
 from benchside.task import Frozen, Sensitivity
 from benchside.transcript import read_transcript, turn_record, write_transcript
 
@@ -55,6 +55,7 @@ class RunConfig(Frozen):
 
     Args:
         policies: configuration of each policy by name, without keys.
+        tools: offered beside `run_cell` and `submit`.
         provenance: versions, isolation and git commit of the machine that started it.
     """
 
@@ -62,6 +63,7 @@ class RunConfig(Frozen):
     policies: dict[str, dict[str, object]]
     samples: int
     seed: int
+    tools: tuple[ToolName, ...] = ()
     provenance: dict[str, object]
 
 

@@ -14,6 +14,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import nbformat
@@ -149,6 +150,10 @@ def _turn_cells(number: int, turn: Turn, execution_count: int) -> list[NotebookN
     record = turn_record(turn)
     metadata = {**_tagged("turn"), "turn": record.model_dump(mode="json", exclude_defaults=True)}
     text = action.thought or action.problem or ""
+    if action.asks is not None:
+        told = "\n".join(message.content or "" for message in turn.observations[:1])
+        asked = indent(f"{action.asks}\n\n{told}", " " * 4)
+        text = f"{text}\n\n`{action.asks.tool}`\n\n{asked}".lstrip()
     if result is None:
         return [_markdown(f"turn-{number:03d}", text, metadata)]
     tags = {

@@ -24,6 +24,7 @@ from benchside.protocol import (
     text_action,
 )
 from benchside.task import AnswerSchema, GraderRef, Limits, TaskSpec
+from benchside.tools import TOOL_NAMES
 from benchside_kernels.cell import CellResult
 
 json_values = st.recursive(
@@ -35,7 +36,7 @@ json_values = st.recursive(
 raw_arguments = st.one_of(
     st.text(),
     json_values.map(json.dumps),
-    st.dictionaries(st.sampled_from(["code", "value", "x"]), json_values).map(json.dumps),
+    st.dictionaries(st.sampled_from(["code", "value", "x", "about", "term", "command"]), json_values).map(json.dumps),
     st.sampled_from(
         ["{", "NaN", '{"value": 1e999}', '{"code": "\\ud800"}', "[" * 5000, "9" * 5000]
     ),
@@ -43,7 +44,7 @@ raw_arguments = st.one_of(
 tool_calls = st.builds(
     ToolCall,
     id=st.text(max_size=5),
-    name=st.sampled_from(["run_cell", "submit"]) | st.text(),
+    name=st.sampled_from(["run_cell", "submit", *TOOL_NAMES]) | st.text(),
     arguments=raw_arguments,
 )
 messages = st.builds(
@@ -84,8 +85,9 @@ def display(**data: str) -> dict[str, Any]:
 
 @given(messages)
 def test_any_message_becomes_an_action_that_can_be_stored_and_answered(message: Message) -> None:
-    action = action_from_message(message, Usage())
-    assert (action.code is None) == (action.problem is not None)
+    action = action_from_message(message, Usage(), tools=TOOL_NAMES)
+    given = [action.code, action.asks, action.problem]
+    assert sum(one is not None for one in given) == 1
     assert action.message == message
     assert type(action).model_validate_json(action.model_dump_json()) == action
     shown = observation_messages(action, action.problem or "ok")

@@ -26,8 +26,8 @@ from pydantic import JsonValue, SecretStr
 from benchside.errors import BenchsideError, InfrastructureError, InputError, PolicyError
 from benchside.policies.chat_reply import ChatReply, read_reply
 from benchside.policies.options import PolicyOptions
-from benchside.policy import Action, Conversation, Message, Usage
-from benchside.protocol import SUBMIT, SUBMIT_TOOL, TOOLS, action_from_message, parse_json
+from benchside.policy import Action, Conversation, Message, ToolName, Usage
+from benchside.protocol import SUBMIT, SUBMIT_TOOL, action_from_message, all_tools, parse_json
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 URL_VARIABLE = "OPENAI_BASE_URL"
@@ -135,10 +135,10 @@ class OpenAIPolicy:
     async def act(self, conversation: Conversation) -> Action:
         """Ask for the next action; `Usage.latency_s` includes retries and waiting for a slot."""
         started = time.monotonic()
-        messages = conversation.messages
+        messages, tools = conversation.messages, conversation.tools
         if self.blind:
-            messages = [Message(role="system", content=BLIND_PROMPT), *messages[1:]]
-        outcome = await self._ask(messages, self._wait_s)
+            messages, tools = [Message(role="system", content=BLIND_PROMPT), *messages[1:]], ()
+        outcome = await self._ask(messages, self._wait_s, tools)
         if isinstance(outcome.answer, _Failure):
             raise self._act_error(outcome.answer, outcome.tries)
         reply = outcome.answer
@@ -148,7 +148,9 @@ class OpenAIPolicy:
             requests=outcome.tries,
             latency_s=time.monotonic() - started,
         )
-        action = action_from_message(reply.message, usage, reply.reasoning, cut_off=reply.cut_off)
+        action = action_from_message(
+            reply.message, usage, reply.reasoning, cut_off=reply.cut_off, tools=tools
+        )
         calls = reply.message.tool_calls
         if self.blind and calls and calls[0].name != SUBMIT:  # it has seen no such tool
             return action.model_copy(update={"code": None, "problem": BLIND_PROMPT})
@@ -185,13 +187,16 @@ class OpenAIPolicy:
         return InfrastructureError(what, where=self.url, value=self.model, fix=_fix(failure))
 
     async def _ask(
-        self, messages: Sequence[Message], wait_s: Callable[[_Failure, int], float | None]
+        self,
+        messages: Sequence[Message],
+        wait_s: Callable[[_Failure, int], float | None],
+        tools: tuple[ToolName, ...] = (),
     ) -> _Outcome:
         """Send a conversation until it is answered or `wait_s` gives no time to wait."""
         tries = 0
         while True:
             tries += 1
-            answer = await self._request(messages)
+            answer = await self._request(messages, tools)
             wait = wait_s(answer, tries) if isinstance(answer, _Failure) else None
             if wait is None:
                 return _Outcome(answer, tries)
@@ -212,7 +217,9 @@ class OpenAIPolicy:
         """At the start only a busy server is waited for: a wrong URL does not get better."""
         return self._wait_s(failure, tries) if failure.kind == "status" else None
 
-    async def _request(self, messages: Sequence[Message]) -> ChatReply | _Failure:
+    async def _request(
+        self, messages: Sequence[Message], tools: tuple[ToolName, ...]
+    ) -> ChatReply | _Failure:
         """Send one request, within the limits on rate, number and time."""
         async with self._slots:
             if self._limiter is not None:
@@ -220,20 +227,22 @@ class OpenAIPolicy:
             try:
                 # over the whole answer: a server that drips bytes passes every timeout per read
                 async with asyncio.timeout(self.options.timeout_s):
-                    return await self._send(messages)
+                    return await self._send(messages, tools)
             except TimeoutError:
                 return _Failure(
                     "unreachable",
                     f"the model server did not answer in {self.options.timeout_s:g} s",
                 )
 
-    async def _send(self, messages: Sequence[Message]) -> ChatReply | _Failure:
-        tools = [SUBMIT_TOOL] if self.blind else list(TOOLS)
+    async def _send(
+        self, messages: Sequence[Message], tools: tuple[ToolName, ...]
+    ) -> ChatReply | _Failure:
+        offered = (SUBMIT_TOOL,) if self.blind else all_tools(tools)
         try:
             response = await self._client.chat.completions.with_raw_response.create(
                 model=self.model,
                 messages=cast(list[ChatCompletionMessageParam], [*map(_wire, messages)]),
-                tools=cast(list[ChatCompletionToolUnionParam], tools),
+                tools=cast(list[ChatCompletionToolUnionParam], list(offered)),
                 extra_body=self._sampling(),
             )
         except APIStatusError as error:
