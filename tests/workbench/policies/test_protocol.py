@@ -36,7 +36,9 @@ json_values = st.recursive(
 raw_arguments = st.one_of(
     st.text(),
     json_values.map(json.dumps),
-    st.dictionaries(st.sampled_from(["code", "value", "x", "about", "term", "command"]), json_values).map(json.dumps),
+    st.dictionaries(
+        st.sampled_from(["code", "value", "x", "about", "term", "command"]), json_values
+    ).map(json.dumps),
     st.sampled_from(
         ["{", "NaN", '{"value": 1e999}', '{"code": "\\ud800"}', "[" * 5000, "9" * 5000]
     ),
