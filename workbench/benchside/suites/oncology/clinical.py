@@ -13,6 +13,7 @@ from benchside.suites.oncology.cohort import Cohort, draw_cohort
 from benchside.suites.oncology.exact import chi_square, ranks
 from benchside.suites.oncology.mutated import RULE, draw_gene, has, mark
 from benchside.suites.oncology.question import (
+    COUNTS,
     FIT,
     INTEGER,
     Answer,
@@ -109,7 +110,7 @@ def crossed(rng: Generator, study: Study) -> Question | None:
     return Question(
         f"Cross {first} and {second} for {cohort.words} (by their primary samples): how many are there of "
         "each pair? Leave out pairs that do not occur.",
-        Answer(columns=named), table(named, gold),
+        Answer(columns=named, rel_tol=COUNTS), table(named, gold),
         script(
             cohort.source,
             f"""

@@ -10,6 +10,7 @@ from benchside.suites.oncology.cohort import Cohort, draw_cohort, everyone
 from benchside.suites.oncology.exact import correlation, ranks
 from benchside.suites.oncology.mutated import altered, draw_gene
 from benchside.suites.oncology.question import (
+    COUNTS,
     INTEGER,
     SET,
     Answer,
@@ -108,7 +109,7 @@ def by_subtype(rng: Generator, study: Study) -> Question | None:
     return Question(
         f"For each SUBTYPE of {cohort.words}, how many primary samples have a gain of {gene} (1 or 2), "
         f"a loss (-1 or -2), and were measured at all? {CALLS}",
-        Answer(columns=columns), table(columns, rows),
+        Answer(columns=columns, rel_tol=COUNTS), table(columns, rows),
         script(
             cohort.source,
             f"""

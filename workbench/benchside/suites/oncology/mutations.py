@@ -21,6 +21,7 @@ from benchside.suites.oncology.mutated import (
 )
 from benchside.suites.oncology.profiles import GENE_SETS
 from benchside.suites.oncology.question import (
+    COUNTS,
     FIT,
     NAMES,
     Answer,
@@ -170,7 +171,7 @@ def oncoprint(rng: Generator, study: Study) -> Question | None:
         f"For an oncoprint of {', '.join(genes)}, count for each gene the primary samples of "
         f"{cohort.words} with a missense mutation, with a truncating one (Nonsense_Mutation, "
         "Frame_Shift_Del, Frame_Shift_Ins, Splice_Site), and with both.",
-        Answer(columns=columns), table(columns, gold),
+        Answer(columns=columns, rel_tol=COUNTS), table(columns, gold),
         script(
             cohort.source,
             """

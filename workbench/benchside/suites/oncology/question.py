@@ -18,7 +18,7 @@ from pydantic import JsonValue
 from benchside.suites.oncology.study import Study
 from benchside.task import AnswerKind, AnswerSchema, GraderRef
 
-EXACT, FORMULA, FIT = 1e-6, 1e-4, 1e-3  # relative tolerances
+COUNTS, FORMULA, FIT = 1e-9, 1e-4, 1e-3  # relative tolerances
 Part = Literal["number", "integer", "text", "numbers", "texts", "set"]
 # reason → the same in words: what a policy has to submit
 FORMS: dict[Part, str] = {
@@ -48,9 +48,10 @@ class Answer:
     @property
     def words(self) -> str:
         """What a prompt says."""
-        digits = {EXACT: "seven", FORMULA: "five", FIT: "four"}[self.rel_tol]
+        digits = {FORMULA: "five", FIT: "four"}.get(self.rel_tol)
         exact = not self.columns and not set(self.parts.values()) & {"number", "numbers"}
-        precise = "" if exact else f" Give at least {digits} significant digits."
+        fine = f" Give at least {digits} significant digits."
+        precise = "" if exact or digits is None else fine
         if self.columns:
             listed = ", ".join(f"`{name}`" for name in self.columns)
             return f"Submit a DataFrame with the columns {listed}, in any order of rows.{precise}"

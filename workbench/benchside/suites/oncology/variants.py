@@ -12,6 +12,7 @@ from benchside.suites.oncology.cohort import draw_cohort
 from benchside.suites.oncology.mutated import draw_gene
 from benchside.suites.oncology.profiles import SUBSTITUTIONS
 from benchside.suites.oncology.question import (
+    COUNTS,
     INTEGER,
     Answer,
     Maker,
@@ -195,7 +196,7 @@ def annotation(rng: Generator, study: Study) -> Question | None:
     return Question(
         f"How many rows of `data_mutations` are there for the primary samples of {cohort.words}, by "
         "consequence and variant classification? Leave out pairs without rows.",
-        Answer(columns=columns), table(columns, [(*pair, count) for pair, count in counts.items()]),
+        Answer(columns=columns, rel_tol=COUNTS), table(columns, [(*pair, count) for pair, count in counts.items()]),
         script(
             cohort.source,
             """
