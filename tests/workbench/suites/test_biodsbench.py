@@ -24,7 +24,7 @@ from benchside.library import Suite, prepare
 from benchside.policies import make_policy
 from benchside.provenance import provenance
 from benchside.store import RunConfig, RunFolder
-from benchside.suites.biodsbench import code
+from benchside.suites.biodsbench import code, objects
 from benchside.suites.biodsbench.build import MODULES
 from benchside_kernels.backend import KernelMaker
 from benchside_kernels.makers import open_kernels
@@ -308,6 +308,13 @@ def test_objects_are_told_from_what_is_there() -> None:
     assert code.placed('p("/workdir/a.csv"), os.path.join(D, "a.txt"), sep="\\t")') == (
         'p("a.csv"), os.path.join(D, "a.csv"))'
     )
+
+
+def test_stubs_stay_small() -> None:
+    forms = {"t": {"kind": "table", "index": [], "labels": [f"c{n}" for n in range(900)]}}
+    made: list[Any] = list(objects.stubs(forms, (1_900, 140_140)))
+    assert len(made) == 3 * len(objects.CONSTANTS)
+    assert max(len(one["t"]["$table"]["rows"]) for one in made) == objects.MAX_CELLS // 900
 
 
 REPOSITORY = Path(__file__).parents[3]

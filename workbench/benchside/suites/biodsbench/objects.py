@@ -21,6 +21,7 @@ KINDS = {
     "scalar": "a number, text or truth value",
 }
 CONSTANTS: tuple[Any, ...] = (0, 1, 1e-9, True, "")
+MAX_ROWS, MAX_CELLS = 2_000, 20_000  # of a stub
 
 
 def submitted(name: str, form: Mapping[str, Any]) -> str:
@@ -72,7 +73,7 @@ def stubs(forms: Mapping[str, Mapping[str, Any]], lengths: Sequence[int]) -> Ite
         lengths: numbers of rows of the task's tables.
     """
     for constant in CONSTANTS:
-        for length in (0, 1, *lengths):
+        for length in (0, 1, *(one for one in lengths if one <= MAX_ROWS)):
             yield {name: _stub(form, constant, length) for name, form in forms.items()}
 
 
@@ -88,7 +89,10 @@ def _stub(form: Mapping[str, Any], constant: Any, length: int) -> Json:
             return {"values": some}
         case "table":
             columns: list[Json] = [*form["index"], *map(str, form["labels"])]
-            return {"$table": {"columns": columns, "rows": [[constant] * len(columns)] * length}}
+            rows: list[Json] = [[constant] * len(columns)] * min(
+                length, MAX_CELLS // max(len(columns), 1)
+            )
+            return {"$table": {"columns": columns, "rows": rows}}
         case "series":
             return {"$series": {"index": list(range(length)), "values": some}}
         case "dict":
