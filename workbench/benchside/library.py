@@ -336,6 +336,8 @@ def _check_data(described: SuiteManifest, data: Path | None) -> dict[str, str]:
                 fix=described.how_to_get,
             )  # fmt: skip
         hashes[file.path] = _sha256(path)
+        for other in file.find_all(data)[1:]:
+            hashes[str(other.relative_to(data))] = _sha256(other)
         if file.sha256 not in (None, hashes[file.path]):
             raise IntegrityError(
                 f"not the file that suite {described.name} was made for (its sha256 differs)",

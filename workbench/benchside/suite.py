@@ -23,20 +23,26 @@ class DataFile(Frozen):
         alternatives: other places or packings of the same file; the first that is there counts.
         sha256: of the version that was tested; another one is refused unless None.
         optional: True where the builder can do without; it says itself what it lacks.
+        every: True where all files that match are read, not only the first.
     """
 
     path: str
     alternatives: tuple[str, ...] = ()
     sha256: str | None = None
     optional: bool = False
+    every: bool = False
 
     def find(self, data: Path) -> Path | None:
         """Return the file in a data folder, None if it is not there."""
+        return next(iter(self.find_all(data)), None)
+
+    def find_all(self, data: Path) -> list[Path]:
+        """Return the files that count: one, all that match where `every` is set, or none."""
         for place in (self.path, *self.alternatives):
             found = sorted(path for path in data.glob(place) if path.is_file())
             if found:
-                return found[0]
-        return None
+                return found if self.every else found[:1]
+        return []
 
 
 class SuiteManifest(Frozen):

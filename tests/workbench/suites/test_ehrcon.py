@@ -8,18 +8,22 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
 from benchside.errors import DataMissingError, InputError
 from benchside.graders import grade, validate_task
+from benchside.library import prepare
 from benchside.suite import BuildOptions, SuiteBuild, SuiteManifest
 from benchside.suites import ehrcon
 from benchside.suites.ehrcon.labels import read_labels
 from benchside.suites.ehrcon.records import TABLES
 from benchside_kernels.submission import encode
 
-SPEC = Path(__file__).parents[3] / "task_specs" / "ehrcon" / "suite.yaml"
+REPOSITORY = Path(__file__).parents[3]
+SHARED = Path(os.environ.get("BENCHSIDE_DATA", REPOSITORY.parent / "shared" / "data"))
+SPEC = REPOSITORY / "task_specs" / "ehrcon" / "suite.yaml"
 MANIFEST = SuiteManifest.model_validate(yaml.safe_load(SPEC.read_text()))
 NOTES = (
     "ROW_ID,SUBJECT_ID,HADM_ID,CHARTDATE,CHARTTIME,STORETIME,CATEGORY,DESCRIPTION,CGID,ISERROR,TEXT,"
@@ -132,6 +136,37 @@ def test_tasks_of_medagentgym_are_read(tmp_path: Path) -> None:
     (task,), (key,) = suite.tasks, suite.keys
     assert (task.category, task.split) == ("nursing", "train")
     assert key.value == {"$set": ["potassium"]} and task.sensitivity == "credentialed"
+
+
+def test_a_changed_label_file_makes_another_build(data: Path, tmp_path: Path) -> None:
+    """Not only the first of a note's label files counts."""
+    first = prepare("ehrcon", tmp_path / "home", data=data)
+    label = data / "ehrcon/original/test/discharge/discharge_label/8.pkl"
+    label.write_bytes(pickle.dumps({8: [entity("sodium", 1), entity("potassium", 0, "3")]}))
+    again = prepare("ehrcon", tmp_path / "home", data=data)
+    assert len(again.tasks) == len(first.tasks) + 1
+
+
+def test_the_rows_of_the_notes_stays_are_kept_from_a_real_release(tmp_path: Path) -> None:
+    release = SHARED / "mimic_iii_demo"
+    if not (release / "LABEVENTS.csv.gz").is_file():
+        pytest.skip("BENCHSIDE_DATA has no mimic_iii_demo/LABEVENTS.csv.gz")
+    admissions = pd.read_csv(release / "ADMISSIONS.csv.gz").rename(columns=str.lower)
+    stays = admissions["hadm_id"].tolist()[:10]
+    folder = tmp_path / "data/ehrcon/original/valid/nursing"
+    (folder / "nursing_label").mkdir(parents=True)
+    notes = "".join(note(row, stay, "Nursing") for row, stay in enumerate(stays))
+    (folder / "nursing_valid.csv").write_text(NOTES + notes)
+    labels = {"3": [entity("Na", 0), entity("K", 1)]}
+    (folder / "nursing_label/3.json").write_text(json.dumps(labels))
+    (tmp_path / "data/mimic_iii").symlink_to(release)
+    suite = built(tmp_path / "data", tmp_path / "scratch")
+    con = sqlite3.connect(str(suite.images[0].database))
+    for table in ("labevents", "prescriptions", "diagnoses_icd"):
+        rows = pd.read_csv(release / f"{table.upper()}.csv.gz").rename(columns=str.lower)
+        found = con.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]
+        assert found == rows["hadm_id"].isin(stays).sum() > 0
+    con.close()
 
 
 class _Command:

@@ -111,11 +111,8 @@ def _published(options: BuildOptions, data: Path, notes: pd.DataFrame) -> list[_
     stays = dict(zip(notes["row_id"], notes["hadm_id"], strict=True))
     asked = []
     for file in options.manifest.data:
-        first = file.find(data) if "_label/" in file.path else None
-        if first is None:
-            continue
-        kind, split = first.parts[-3], first.parts[-4]
-        for path in sorted(first.parent.glob(f"*{first.suffix}")):
+        for path in file.find_all(data) if "_label/" in file.path else ():
+            kind, split = path.parts[-3], path.parts[-4]
             by_note: defaultdict[str, list[Entity]] = defaultdict(list)
             for entity in read_labels(path):
                 if entity.note not in stays:
