@@ -42,7 +42,7 @@ CATEGORIES = {*OUTCOMES, "vaso", "vent"}
 
 @pytest.fixture(scope="module")
 def extract() -> Extract:
-    return generate(2500, (0, 0))
+    return generate(4000, (0, 0))
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +189,7 @@ def test_a_users_extract_is_read_and_solved(extract: Extract, tmp_path: Path, ho
     pd.testing.assert_frame_equal(read.interventions, extract.interventions)
     assert set(extract.patients) <= set(read.patients)
     suite = prepare("mimic_extract", home, data=tmp_path, size=30)
-    assert suite.record.counts["stays"] == 2500
+    assert suite.record.counts["stays"] == 4000
     assert len(suite.tasks) == 12  # one subset has no more
     assert {task.category for task in suite.tasks} == CATEGORIES
     assert {task.sensitivity for task in suite.tasks} == {"credentialed"}

@@ -10,7 +10,7 @@ from benchside.suites.icu_hours.generate import generate
 from benchside.suites.mimic_extract.build import pose_subsets
 from benchside.suites.mimic_extract.extract import Extract
 
-STAYS = 2500  # of a unit
+STAYS = 4000  # of a unit
 
 
 def build(options: BuildOptions) -> SuiteBuild:

@@ -1,9 +1,9 @@
 # ruff: noqa: E501 — what prompts say stays whole
 """One subset of stays: who trains, who is held out for what, and the questions about them.
 
-Three groups are held out: one for outcomes, which are asked from the first 24 hours, and one for each
-intervention, of which six hours somewhere in the stay are known. The groups do not share patients,
-as the later hours of a stay would tell how long it lasts.
+A group of patients is held out for each outcome, which is asked from the first 24 hours, and for
+each intervention, of which six hours somewhere in the stay are known: the later hours of a stay
+would tell how long it lasts.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from benchside.task import Split
 from benchside_kernels.image import ImageSource
 
 FIRST_DAY = "first_day"
-SHARES = (0.4, 0.6, 0.8)  # ends of training, outcomes and vaso among the patients
+SHARES = (0.3, 0.7, 0.85)  # ends of training, outcomes and vaso among the patients
 METRICS: tuple[Metric, ...] = ("auroc", "auprc")
 SPLITS: tuple[Split, ...] = ("test", "train", "valid", "train", "train")
 ASKED = {
@@ -53,7 +53,8 @@ Stays in intensive care in the terms of MIMIC-Extract; dicts are by what is aske
 of 'first_day' hours 0 to 23, of 'vaso' and 'vent' six hours of each stay and `on`, whether it was given.
 - `labels`: dict of the training stays' DataFrames by icustay_id: of 'first_day' mort_icu, mort_hosp, los_3 and \
 los_7, of 'vaso' and 'vent' `value`: onset, wean, stay on, stay off.
-- `held_out`: dict of the stays to predict: the first hour known, by icustay_id.
+- `held_out`: dict of the stays to predict for mort_icu, mort_hosp, los_3, los_7, vaso and vent: `start`, the \
+first hour known, by icustay_id. Each belongs to one of these.
 - `statics`: age, sex and others, by icustay_id."""
 
 
@@ -63,7 +64,8 @@ class Rows:
 
     Args:
         hours: what is known, of both sides.
-        train, test: `start` (the first hour known) and labels.
+        train, test: `start` (the first hour known) and labels; in `test` of the first day `asked`,
+            the outcome that the stay is held out for.
     """
 
     hours: pd.DataFrame
@@ -83,7 +85,9 @@ def divide(extract: Extract, seed: tuple[int, ...], counts: Counter[str]) -> dic
     fine = confirmed(extract.patients, labels)
     counts["stays dropped: times of stay or death contradict the labels"] += int((~fine).sum())
     labels = labels[fine].assign(start=0)
-    rows = {FIRST_DAY: _rows(extract, labels, train, held[0], DAY_H)}
+    first = _rows(extract, labels, train, held[0], DAY_H)
+    asked = np.array(OUTCOMES)[rng.permutation(len(first.test)) % len(OUTCOMES)]
+    rows = {FIRST_DAY: Rows(first.hours, first.train, first.test.assign(asked=asked))}
     for name, test in zip(INTERVENTIONS, held[1:], strict=True):
         drawn = _draw_windows(extract, name, rng, counts)
         rows[name] = _rows(extract, drawn, train, test, WINDOW_H, name)
@@ -159,11 +163,19 @@ def to_image(name: str, rows: dict[str, Rows], patients: pd.DataFrame) -> ImageS
                 group: one.train if group != FIRST_DAY else one.train[[*OUTCOMES]]
                 for group, one in rows.items()
             },
-            "held_out": {group: one.test[["start"]] for group, one in rows.items()},
+            "held_out": {
+                name: _asked(rows, name)[["start"]] for name in (*OUTCOMES, *INTERVENTIONS)
+            },
             "statics": statics.sort_index(),
         },
         description=DESCRIPTION,
     )
+
+
+def _asked(rows: dict[str, Rows], name: str) -> pd.DataFrame:
+    """The stays held out for an outcome or an intervention."""
+    test = rows[_group(name)].test
+    return test[test["asked"] == name] if name in OUTCOMES else test
 
 
 def questions(
@@ -174,8 +186,7 @@ def questions(
     parts: dict[str, list[Part]] = {}
     for group, one in rows.items():
         x = summarise(one.hours, "icustay_id").join(age)
-        new = x.reindex(one.test.index)
-        x = x.reindex(one.train.index)
+        new, x = x.reindex(one.test.index), x.reindex(one.train.index)
         if group != FIRST_DAY:
             chances = fit_classes(x, one.train["value"], new)
             parts[group] = [
@@ -185,12 +196,12 @@ def questions(
             ]
             continue
         for name in OUTCOMES:
-            train, test = one.train[name], one.test[name]
+            train, test = one.train[name], _asked(rows, name)[name]
             if not enough(train.to_numpy(np.float64)):
                 counts[f"dropped: too few cases of {name}"] += len(METRICS)
                 continue
             risks = None if extract.risks is None else extract.risks.loc[test.index, name]
-            parts[name] = [_part(train, test, fit_risk(x, train, new), "", risks)]
+            parts[name] = [_part(train, test, fit_risk(x, train, new.loc[test.index]), "", risks)]
     for metric in METRICS:
         for name, own in parts.items():
             yield Question(
@@ -200,7 +211,7 @@ def questions(
                 split=SPLITS[number % len(SPLITS)],
                 image=image,
                 what=_what(name),
-                rows=f"`held_out[{_group(name)!r}]`",
+                rows=f"`held_out[{name!r}]`",
                 metric=metric,
                 parts=own,
                 solution=_solution(name),
@@ -243,7 +254,7 @@ def _what(name: str) -> str:
 def _solution(name: str) -> tuple[str, ...]:
     group = _group(name)
     prepare = f"""\
-known, new = labels[{group!r}], held_out[{group!r}]
+known, new = labels[{group!r}], held_out[{name!r}]
 x = summarise(hours[{group!r}], "icustay_id").join(statics[["age"]])
 print(x.shape, known.describe(include="all"))"""
     if name in INTERVENTIONS:
