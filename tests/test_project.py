@@ -61,7 +61,7 @@ DOCUMENTS = [
     f"docs/{name}.md"
     for name in (
         "kernels", "jupyter", "runs", "isolation", "suites", "calculators", "fhir", "statistics",
-        "hospital",
+        "hospital", "evaluate",
     )
 ]  # fmt: skip
 

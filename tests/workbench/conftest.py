@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from benchside.commands import RunRequest, run_suites
+from benchside.evaluation import Evaluation
 from benchside.library import Suite, prepare
-from benchside.policies import PolicyOptions
 
 
 @pytest.fixture(scope="session")
@@ -28,10 +28,12 @@ def finished_run(home: Path, suite: Suite, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("runs")
     cells = folder / "failing.py"
     cells.write_text("print('before')\n1 / 0\n# %%\nsubmit(0)")
-    request = RunRequest(
-        suites=("power",), policies=("reference", "constant", f"scripted:{cells}"), limit=2,
-        split=None, samples=2, parallel=2, out=folder / "run", resume=False, seed=0,
-        isolation=None, keep_s=None, options=PolicyOptions(),
+    asked = Evaluation.model_validate(
+        {
+            "suites": [{"name": "power", "limit": 2}], "samples": 2, "parallel": 2,
+            "policies": ["reference", "constant", f"scripted:{cells}"],
+        }
     )  # fmt: skip
+    request = RunRequest(asked, folder / "run")
     asyncio.run(run_suites(request, home, Console(file=io.StringIO())))
     return folder / "run"

@@ -1,5 +1,6 @@
 """The command line as a user meets it: real processes, exit codes, no tracebacks."""
 
+import asyncio
 import io
 import json
 import os
@@ -13,10 +14,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
 import benchside
+from benchside.commands import RunRequest, run_suites
+from benchside.evaluation import read_evaluation
 from benchside.library import Suite
 from benchside.store import EpisodeRow
 from benchside.tables import result_table
@@ -140,14 +144,23 @@ def test_a_mistake_is_one_message_and_exit_code_2(run: Run, arguments, phrases) 
     assert "next:" in failed.stderr
 
 
-def test_kill_9_then_resume_loses_and_doubles_nothing(
+def assert_same(first: pd.DataFrame, second: pd.DataFrame, by: list[str]) -> None:
+    pd.testing.assert_frame_equal(
+        first.sort_values(by, ignore_index=True), second.sort_values(by, ignore_index=True)
+    )
+
+
+def test_kill_9_then_resume_equals_an_undisturbed_run(
     home: Path, suite: Suite, run: Run, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    options = ["run", "power", "--policy", "reference", "--policy", "constant", "--limit", "6"]
+    (tmp_path / "config.yaml").write_text(
+        "suites: [{name: power, limit: 6}]\npolicies: [reference, constant]\nparallel: 2\n"
+    )
+    options = ["evaluate", str(tmp_path / "config.yaml")]
     generator = random.Random(7)
-    for attempt in range(3):
-        arguments = [*options, "--parallel", "2", "--out", str(out)]
+    for attempt in range(2):
+        arguments = [*options, "--out", str(out)]
         started = subprocess.Popen(
             command(*arguments, *(["--resume"] if (out / "run.json").exists() else [])),
             env=environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -163,11 +176,17 @@ def test_kill_9_then_resume_loses_and_doubles_nothing(
         started.send_signal(signal.SIGKILL)
         started.wait()
     before = benchside.load_run(out).episodes
-    run(*options, "--parallel", 2, "--out", out, "--resume")
-    frame = benchside.load_run(out).episodes
-    assert len(frame) == 12
-    assert not frame.duplicated(["task_id", "policy", "sample"]).any()
-    assert (frame[frame.policy == "reference"].outcome == "solved").all()
+    run(*options, "--out", out, "--resume")
+    found = benchside.load_run(out)
+    assert found.defects == ()
+    frame = found.episodes
+    whole = RunRequest(read_evaluation(tmp_path / "config.yaml"), tmp_path / "undisturbed")
+    asyncio.run(run_suites(whole, home, Console(file=io.StringIO())))
+    undisturbed = benchside.load_run(tmp_path / "undisturbed")
+    same = ["episode_id", "task_hash", "policy", "outcome", "reward", "end_reason", "turns"]
+    assert_same(frame[same], undisturbed.episodes[same], ["episode_id"])
+    steps = ["episode_id", "turn", "source", "status", "text", "submitted"]
+    assert_same(found.cells[steps], undisturbed.cells[steps], ["episode_id", "turn"])
     written = [json.loads(line)["episode_id"] for line in rows.read_text().splitlines()]
     assert len(written) == len(set(written)) == 12, "no finished episode was run again"
     assert set(before.episode_id) <= set(frame.episode_id)

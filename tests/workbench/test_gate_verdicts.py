@@ -12,13 +12,13 @@ from benchside import commands, library
 from benchside.cli import app
 from benchside.commands import RunRequest, run_suites
 from benchside.errors import StoreError
+from benchside.evaluation import Evaluation
 from benchside.gate.leakage import leakage, masked_sentences
 from benchside.gate.log import GateLog
 from benchside.gate.report import Held, Tally, held_back, read_report, report_path, write_report
 from benchside.gate.run import GateRequest, gate_suite
 from benchside.gate.verdict import above_chance, chance
 from benchside.library import Suite, prepare
-from benchside.policies import PolicyOptions
 from benchside.suite import BuildOptions, SuiteBuild, SuiteManifest
 from benchside.task import AnswerKey, AnswerSchema, GraderRef, TaskSpec
 from benchside_kernels.image import ImageSource
@@ -108,11 +108,8 @@ async def test_each_planted_fault_is_held_back_with_its_reason(
     assert len(kept) == 3 + report.floor["dump"].count  # two of `unsolved`, one of `told`
 
     console = quiet()
-    request = RunRequest(
-        suites=("faulty",), policies=("do-nothing",), limit=None, split=None, samples=1,
-        parallel=2, out=tmp_path / "run", resume=False, seed=0, isolation=None, keep_s=None,
-        options=PolicyOptions(),
-    )  # fmt: skip
+    asked = Evaluation.model_validate({"suites": ["faulty"], "policies": ["do-nothing"]})
+    request = RunRequest(asked, tmp_path / "run")
     folder = await run_suites(request, faulty.home, console)
     assert {row.task_id for row in folder.rows().values()}.isdisjoint(reasons)
     assert len(folder.rows()) == 7

@@ -12,9 +12,9 @@ from rich.console import Console
 from benchside.batch import hidden_paths, run_batch
 from benchside.commands import RunRequest, run_suites
 from benchside.errors import InputError
+from benchside.evaluation import Evaluation
 from benchside.isolation import check_isolation
 from benchside.library import Suite
-from benchside.policies import PolicyOptions
 from benchside.policies.scripted import ScriptedPolicy
 from benchside.protocol import opening_messages, run_cell_action
 from benchside.provenance import provenance
@@ -135,11 +135,10 @@ async def test_a_run_refuses_before_it_makes_a_folder(
 ) -> None:
     task = with_fields(suite.tasks[0], sensitivity="credentialed")
     monkeypatch.setattr("benchside.commands.select", lambda *_: [task])
-    request = RunRequest(
-        suites=("power",), policies=("do-nothing",), limit=None, split=None, samples=1, parallel=1,
-        out=tmp_path / "run", resume=False, seed=0, isolation="process", keep_s=None,
-        options=PolicyOptions(),
-    )  # fmt: skip
+    asked = Evaluation.model_validate(
+        {"suites": ["power"], "policies": ["do-nothing"], "isolation": "process"}
+    )
+    request = RunRequest(asked, tmp_path / "run")
     with pytest.raises(InputError, match="since its data are credentialed"):
         await run_suites(request, home, Console(quiet=True))
     assert not (tmp_path / "run").exists()

@@ -11,10 +11,12 @@ from pathlib import Path
 from nbformat import ValidationError as NotebookError
 
 import benchside
+from benchside.budget import Ledger
 from benchside.episode import UNSCORED, Episode, Failure, Provenance
+from benchside.evaluation import Budget
 from benchside.isolation import check_isolation
 from benchside.library import Suite
-from benchside.policy import Policy, ToolName
+from benchside.policy import Policy, ToolName, Turn
 from benchside.rollout import Assignment, Keep, run_episode
 from benchside.store import EpisodeRow, RunFolder
 from benchside.task import Split, TaskSpec, content_hash
@@ -80,13 +82,18 @@ async def run_batch(
     *,
     maker: KernelMaker,
     parallel: int,
+    budget: Budget | None = None,
     keep_s: float | None = None,
     on_episode: Callable[[EpisodeRow], None] = lambda _: None,
-) -> None:
+) -> str | None:
     """Run all episodes that have no scored row yet, `parallel` at a time.
 
     Args:
+        budget: no episode is started once it is spent; None for no limit.
         keep_s: how long kernels outlive their episodes, for `benchside attach`; None: not at all.
+
+    Returns:
+        What the budget has stopped, in words; None where everything was run.
 
     Raises:
         InputError: a task needs a stronger isolation; nothing was run.
@@ -94,11 +101,12 @@ async def run_batch(
     """
     check_isolation((assignment.task for assignment in assignments), maker.isolation)
     queue = iter(assignments)
+    ledger = Ledger(budget or Budget(), folder)
     keep = None if keep_s is None else Keep(folder.path, keep_s)
 
     async def work() -> None:
-        for assignment in queue:
-            episode = await _run(assignment, folder, provenance, maker, keep)
+        while ledger.spent is None and (assignment := next(queue, None)) is not None:
+            episode = await _run(assignment, folder, provenance, maker, keep, ledger)
             on_episode(await asyncio.to_thread(_finish, folder, episode))
 
     try:
@@ -107,6 +115,7 @@ async def run_batch(
                 group.create_task(work())
     except* Exception as errors:
         raise errors.exceptions[0] from None  # siblings were cancelled for the first one's sake
+    return ledger.spent if next(queue, None) is not None else None
 
 
 def _finish(folder: RunFolder, episode: Episode) -> EpisodeRow:
@@ -138,16 +147,21 @@ async def _run(
     provenance: Provenance,
     maker: KernelMaker,
     keep: Keep | None,
+    ledger: Ledger,
 ) -> Episode:
+    def keep_turn(turn: Turn) -> None:
+        folder.append_turn(assignment.episode_id, turn)
+        ledger.charge(turn)
+
     provenance = provenance.model_copy(update={"suite_build": assignment.suite.record.build})
     for attempt in range(1, ATTEMPTS + 1):
-        folder.drop_turns(assignment.episode_id)
+        folder.put_turns_aside(assignment.episode_id)
         episode = await run_episode(
             assignment,
             provenance,
             maker=maker,
             hidden=(*hidden_paths(assignment.suite.home), folder.path.resolve()),
-            on_turn=lambda turn: folder.append_turn(assignment.episode_id, turn),
+            on_turn=keep_turn,
             keep=keep,
         )
         if episode.outcome != "infrastructure_error" or attempt == ATTEMPTS:

@@ -23,13 +23,14 @@ from benchside.commands import RunRequest, find_transcript, run_suites
 from benchside.doctor import diagnose, print_diagnosis
 from benchside.episode import UNSCORED
 from benchside.errors import BenchsideError, InfrastructureError, InputError
+from benchside.evaluation import Evaluation, PolicyChoice, SuiteChoice, read_evaluation
 from benchside.export.export import export_run
 from benchside.export.redaction import MIN_CELL
 from benchside.gate.report import held_back, print_report
 from benchside.gate.run import GateRequest, gate_suite
 from benchside.library import DATA_VARIABLE, open_suite, prepare
 from benchside.manifests import manifest, manifests
-from benchside.policies import POLICY_FORMS, PolicyOptions
+from benchside.policies import POLICY_FORMS
 from benchside.preparing import Wanted, prepare_all
 from benchside.regrade import regrade
 from benchside.rendering import print_episode
@@ -274,16 +275,36 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run policies on suites; each episode leaves a graded notebook in the run folder."""
-    request = RunRequest(
-        suites=tuple(suites), policies=tuple(dict.fromkeys(policy)), limit=limit, split=split,
-        samples=samples, parallel=parallel or os.cpu_count() or 1, out=out, resume=resume,
-        seed=seed, isolation=isolation, keep_s=None if keep is None else 60 * keep,
-        options=PolicyOptions(
-            base_url=base_url, temperature=temperature, max_tokens=max_tokens,
-            requests_per_minute=requests_per_minute,
+    options = {
+        "base_url": base_url, "temperature": temperature, "max_tokens": max_tokens,
+        "requests_per_minute": requests_per_minute,
+    }  # fmt: skip
+    asked = Evaluation(
+        suites=tuple(
+            SuiteChoice(name=name, split=split, limit=limit) for name in dict.fromkeys(suites)
         ),
+        policies=tuple(
+            PolicyChoice.model_validate({"policy": name, **options})
+            for name in dict.fromkeys(policy)
+        ),
+        samples=samples, seed=seed, parallel=parallel, isolation=isolation,
         with_quarantined=with_quarantined, tools=checked_tools(tool or ()),
     )  # fmt: skip
+    _run(RunRequest(asked, out, resume, None if keep is None else 60 * keep), as_json)
+
+
+@app.command()
+def evaluate(
+    config: Annotated[Path, typer.Argument(help="A YAML file; see docs/evaluate.md.")],
+    out: Annotated[Path | None, typer.Option(help="Run folder.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run many policies on many suites as one file says, within limits and a budget."""
+    _run(RunRequest(read_evaluation(config), out, resume), as_json)
+
+
+def _run(request: RunRequest, as_json: bool) -> None:
     try:
         folder = asyncio.run(run_suites(request, home_folder(), _stderr()))
     except KeyboardInterrupt:
@@ -294,7 +315,7 @@ def run(
         print(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
     else:
         _print_results(folder)
-    if all(row.outcome in UNSCORED for row in rows):
+    if rows and all(row.outcome in UNSCORED for row in rows):
         raise InfrastructureError(
             "no episode could be scored", where=folder.path, value=rows[0].error,
             fix="mend the cause, then go on with --resume",

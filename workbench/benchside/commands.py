@@ -1,10 +1,13 @@
-"""What `benchside run` does, apart from parsing its options."""
+"""What `benchside run` and `benchside evaluate` do, apart from parsing its options."""
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import functools
+import os
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,19 +25,19 @@ from rich.progress import (
 
 from benchside.batch import assign, run_batch, select, unfinished
 from benchside.errors import InputError, StoreError
+from benchside.evaluation import Evaluation, SuiteChoice
 from benchside.gate.report import held_back
 from benchside.isolation import check_isolation
 from benchside.library import Suite, open_suite
 from benchside.lookup.index import open_index
-from benchside.policies import PolicyOptions, ShippedPolicy, make_policy
-from benchside.policy import ToolName
+from benchside.policies import Providers, ShippedPolicy, make_policy
 from benchside.provenance import provenance
 from benchside.services import check_services
 from benchside.store import EpisodeRow, RunConfig, RunFolder, SuiteUse
-from benchside.task import Sensitivity, Split, TaskSpec
+from benchside.task import Sensitivity, TaskSpec
 from benchside_kernels.backend import KernelMaker
 from benchside_kernels.makers import open_kernels
-from benchside_kernels.sandbox import Isolation, Level, sandbox_problem
+from benchside_kernels.sandbox import Isolation, sandbox_problem
 
 WARM_MODULES = (
     "matplotlib.pyplot", "matplotlib_inline.backend_inline", "scipy.stats", "statsmodels.api",
@@ -44,42 +47,30 @@ WARM_MODULES = (
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """A run as the user asked for it.
+    """An evaluation, and where it goes.
 
     Args:
-        limit: tasks per suite; samples: attempts per task; parallel: episodes at a time.
-        isolation: level of the kernels; None for the strongest that this machine gives.
-        keep_s: how long kernels outlive their episodes; None: not at all.
         out: run folder; None for a new one below `runs/` that is named after suites and time.
-        with_quarantined: run the tasks, too, that the gate holds back.
-        tools: offered beside `run_cell` and `submit`.
+        resume: go on with the run in that folder.
+        keep_s: how long kernels outlive their episodes; None: not at all.
     """
 
-    suites: tuple[str, ...]
-    policies: tuple[str, ...]
-    limit: int | None
-    split: Split | None
-    samples: int
-    parallel: int
-    out: Path | None
-    resume: bool
-    seed: int
-    isolation: Level | None
-    keep_s: float | None
-    options: PolicyOptions
-    with_quarantined: bool = False
-    tools: tuple[ToolName, ...] = ()
+    evaluation: Evaluation
+    out: Path | None = None
+    resume: bool = False
+    keep_s: float | None = None
 
 
 async def run_suites(request: RunRequest, home: Path, console: Console) -> RunFolder:
     """Run all policies on all suites and return the run folder."""
+    asked = request.evaluation
     if request.resume and request.out is None:
         raise InputError("--resume needs the folder to go on in", where="--out", fix="give --out")
-    suites = [open_suite(name, home, console.print) for name in dict.fromkeys(request.suites)]
+    suites = [open_suite(one.name, home, console.print) for one in asked.suites]
     for suite in suites:
         suite.check_answers()
     held = {
-        suite.name: frozenset() if request.with_quarantined else frozenset(held_back(suite))
+        suite.name: frozenset() if asked.with_quarantined else frozenset(held_back(suite))
         for suite in suites
     }
     for name, tasks in held.items():
@@ -89,24 +80,24 @@ async def run_suites(request: RunRequest, home: Path, console: Console) -> RunFo
                 "--quarantined says why, --with-quarantined runs them", soft_wrap=True,
             )  # fmt: skip
     chosen = [
-        (suite, select(suite, request.split, request.limit, held[suite.name])) for suite in suites
+        (suite, _tasks(asked, choice, suite, held[suite.name]))
+        for choice, suite in zip(asked.suites, suites, strict=True)
     ]
-    _check_chosen(chosen, request.split)
-    if "request_info" in request.tools or "debug" in request.tools:
+    if "request_info" in asked.tools or "debug" in asked.tools:
         await asyncio.to_thread(_index, chosen, console)
-    folder = RunFolder(request.out or _new_folder(request.suites))
+    folder = RunFolder(request.out or _new_folder([suite.name for suite in suites]))
     async with AsyncExitStack() as stack:
-        maker = await stack.enter_async_context(open_kernels(request.isolation, WARM_MODULES))
+        maker = await stack.enter_async_context(open_kernels(asked.isolation, WARM_MODULES))
         say_isolation(maker.isolation, console)
         check_isolation((task for _, tasks in chosen for task in tasks), maker.isolation)
         check_services([task for _, tasks in chosen for task in tasks])
         by_name = {suite.name: suite for suite in suites}
-        made = [
-            await stack.enter_async_context(
-                aclosing(make_policy(spec, request.options, lambda task: _solution(by_name, task)))
-            )
-            for spec in request.policies
-        ]
+        providers = Providers()
+        made = []
+        for choice in asked.policies:
+            solutions = functools.partial(_solution, by_name)
+            policy = make_policy(choice.policy, choice.options, solutions, providers)
+            made.append(await stack.enter_async_context(aclosing(policy)))
         policies = list({policy.name: policy for policy in made}.values())
         for policy in policies:
             await policy.check()
@@ -125,25 +116,27 @@ async def _run(
     maker: KernelMaker,
     console: Console,
 ) -> None:
-    origin = provenance(request.seed, maker.isolation)
+    asked = request.evaluation
+    origin = provenance(asked.seed, maker.isolation)
     uses = [
         SuiteUse(
             name=suite.name, version=suite.manifest.version, build=suite.record.build,
-            split=request.split, limit=request.limit, quarantined=len(held[suite.name]),
+            split=choice.split, limit=choice.limit, quarantined=len(held[suite.name]),
             sensitivity=_sensitivity(tasks),
         )
-        for suite, tasks in chosen
+        for choice, (suite, tasks) in zip(asked.suites, chosen, strict=True)
     ]  # fmt: skip
     config = RunConfig(
         suites=tuple(uses),
         policies={policy.name: dict(policy.config) for policy in policies},
-        samples=request.samples,
-        seed=request.seed,
-        tools=request.tools,
+        samples=asked.samples,
+        seed=asked.seed,
+        tools=asked.tools,
+        limits=asked.limits.model_dump(exclude_none=True),
         provenance=origin.model_dump(mode="json"),
     )
     folder.start(config, resume=request.resume)
-    assignments = assign(chosen, policies, request.samples, request.seed, request.tools)
+    assignments = assign(chosen, policies, asked.samples, asked.seed, asked.tools)
     owed = unfinished(assignments, folder)
     if len(owed) < len(assignments):
         console.print(f"{len(assignments) - len(owed)} of {len(assignments)} episodes are done")
@@ -156,10 +149,15 @@ async def _run(
             listed = "  ".join(f"{name} {count}" for name, count in sorted(counts.items()))
             progress.update(bar, advance=1, counts=listed)
 
-        await run_batch(
-            owed, folder, origin, maker=maker, parallel=request.parallel, keep_s=request.keep_s,
-            on_episode=advance,
+        spent = await run_batch(
+            owed, folder, origin, maker=maker, parallel=asked.parallel or os.cpu_count() or 1,
+            budget=asked.budget, keep_s=request.keep_s, on_episode=advance,
         )  # fmt: skip
+    if spent is not None:
+        left = len(owed) - sum(counts.values())
+        console.print(
+            f"the budget is spent ({spent}): {left} episodes were not run; raise it and --resume"
+        )
 
 
 def _index(chosen: list[tuple[Suite, list[TaskSpec]]], console: Console) -> None:
@@ -214,16 +212,20 @@ def _sensitivity(tasks: list[TaskSpec]) -> Sensitivity:
     return "credentialed" if any(t.sensitivity == "credentialed" for t in tasks) else "open"
 
 
-def _check_chosen(chosen: list[tuple[Suite, list[TaskSpec]]], split: Split | None) -> None:
-    for suite, tasks in chosen:
-        if not tasks:
-            splits = sorted({task.split for task in suite.tasks})
-            raise InputError(
-                f"suite {suite.name} has no tasks in this split", where="--split", value=split,
-                fix=f"its splits are {', '.join(splits)}",
-            )  # fmt: skip
+def _tasks(
+    asked: Evaluation, choice: SuiteChoice, suite: Suite, held: frozenset[str]
+) -> list[TaskSpec]:
+    """The tasks of a suite that were asked for, with the evaluation's limits."""
+    tasks = [asked.limited(task) for task in select(suite, choice.split, choice.limit, held)]
+    if not tasks:
+        splits = sorted({task.split for task in suite.tasks})
+        raise InputError(
+            f"suite {suite.name} has no tasks in this split", where="--split", value=choice.split,
+            fix=f"its splits are {', '.join(splits)}",
+        )  # fmt: skip
+    return tasks
 
 
-def _new_folder(suites: tuple[str, ...]) -> Path:
+def _new_folder(suites: Sequence[str]) -> Path:
     stamp = dt.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     return Path("runs") / f"{'-'.join(suites)}-{stamp}"

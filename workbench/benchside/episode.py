@@ -59,6 +59,7 @@ class EpisodeUsage(Frozen):
     input_tokens: int | None = None
     output_tokens: int | None = None
     requests: int | None = None
+    cost_usd: float | None = None
 
 
 class Provenance(Frozen):

@@ -48,6 +48,7 @@ class Usage(Frozen):
     output_tokens: int | None = None
     requests: int | None = None
     latency_s: float | None = None
+    cost_usd: float | None = None
 
 
 ToolName = Literal["request_info", "terminal", "debug"]

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from benchside.episode import (
     EndReason,
@@ -51,6 +52,8 @@ from benchside_kernels.cell import CellResult
 from benchside_kernels.errors import KernelStartError
 from benchside_kernels.session import KernelSession, KernelUsage
 from benchside_kernels.submission import Json
+
+Number = TypeVar("Number", int, float)
 
 MAX_IDLE_TURNS = 3
 GRADING_TIMEOUT_S = 60.0
@@ -453,10 +456,11 @@ def _usage(progress: _Progress, duration_s: float) -> EpisodeUsage:
         input_tokens=_total([usage.input_tokens for usage in spent]),
         output_tokens=_total([usage.output_tokens for usage in spent]),
         requests=_total([usage.requests for usage in spent]),
+        cost_usd=_total([usage.cost_usd for usage in spent]),
     )
 
 
-def _total(parts: list[int | None]) -> int | None:
+def _total(parts: list[Number | None]) -> Number | None:
     """Sum of what was measured; None where nothing was."""
     measured = [part for part in parts if part is not None]
-    return sum(measured) if measured else None
+    return sum(measured[1:], measured[0]) if measured else None

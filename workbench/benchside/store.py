@@ -4,7 +4,7 @@
     episodes.jsonl      one row per finished episode, appended; the last row of an id counts
     episodes/ID.ipynb   transcripts
     turns/ID.jsonl      turns of episodes that are running; gone once the transcript is there
-    interrupted/        turn logs that a crash left behind
+    interrupted/        turn logs that a crash or a failed attempt left behind
 
 A row is appended after its transcript is in place, so an episode is finished exactly if it has a
 row. A torn last row (crash in the middle of a write) is cut off when the folder is opened.
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from benchside.episode import Episode, Outcome
 from benchside.errors import InputError, StoreError
@@ -56,6 +56,7 @@ class RunConfig(Frozen):
     Args:
         policies: configuration of each policy by name, without keys.
         tools: offered beside `run_cell` and `submit`.
+        limits: those that the run set instead of its tasks'.
         provenance: versions, isolation and git commit of the machine that started it.
     """
 
@@ -64,6 +65,7 @@ class RunConfig(Frozen):
     samples: int
     seed: int
     tools: tuple[ToolName, ...] = ()
+    limits: dict[str, float] = Field(default_factory=dict)
     provenance: dict[str, object]
 
 
@@ -95,6 +97,7 @@ class EpisodeRow(Frozen):
     input_tokens: int | None
     output_tokens: int | None
     requests: int | None
+    cost_usd: float | None = None  # rows of before have none
     grader: str | None
     isolation: str
     error: str | None
@@ -197,8 +200,11 @@ class RunFolder:
         for leftover in (self.path / "episodes").glob(".writing-*"):
             leftover.unlink()
         for log in (self.path / "turns").glob("*.jsonl"):
-            taken = len(list((self.path / "interrupted").glob(f"{log.stem}.*")))
-            log.rename(self.path / "interrupted" / f"{log.stem}.{taken}.jsonl")
+            self._put_aside(log)
+
+    def _put_aside(self, log: Path) -> None:
+        taken = len(list((self.path / "interrupted").glob(f"{log.stem}.*")))
+        log.rename(self.path / "interrupted" / f"{log.stem}.{taken}.jsonl")
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -216,9 +222,12 @@ class RunFolder:
 
     def rows(self) -> dict[str, EpisodeRow]:
         """Return all finished episodes by id, in the order of their first row."""
-        rows: dict[str, EpisodeRow] = {}
+        return {row.episode_id: row for row in self.all_rows()}
+
+    def all_rows(self) -> Iterator[EpisodeRow]:
+        """Yield all rows, those of episodes that were run again too."""
         if not self.rows_path.exists():
-            return rows
+            return
         with self._guarded(lambda: self.rows_path.open("rb")) as file:
             for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):
@@ -232,8 +241,7 @@ class RunFolder:
                         value=line[:80].decode(errors="replace"),
                         fix="delete that line; `benchside run --resume` runs its episode again",
                     ) from None  # fmt: skip
-                rows[row.episode_id] = row
-        return rows
+                yield row
 
     def append_turn(self, episode_id: str, turn: Turn) -> None:
         """Append one turn to the log of a running episode."""
@@ -247,16 +255,18 @@ class RunFolder:
         )
         self._guarded(lambda: append_line(self.path / "turns" / f"{episode_id}.jsonl", line))
 
-    def drop_turns(self, episode_id: str) -> None:
-        """Forget the turn log of an attempt that is not continued."""
-        (self.path / "turns" / f"{episode_id}.jsonl").unlink(missing_ok=True)
+    def put_turns_aside(self, episode_id: str) -> None:
+        """Keep the turn log of an attempt that is not continued: it has cost something."""
+        log = self.path / "turns" / f"{episode_id}.jsonl"
+        if log.exists():
+            self._guarded(lambda: self._put_aside(log))
 
     def finish(self, episode: Episode) -> EpisodeRow:
         """Write the transcript, then the row, then drop the turn log."""
         path = self.transcript_path(episode.episode_id)
         row = row_of(episode, self._guarded(lambda: write_transcript(episode, path)))
         self._guarded(lambda: append_line(self.rows_path, row.model_dump_json(), sync=True))
-        self.drop_turns(episode.episode_id)
+        (self.path / "turns" / f"{episode.episode_id}.jsonl").unlink(missing_ok=True)
         return row
 
     def episode(self, episode_id: str) -> Episode:

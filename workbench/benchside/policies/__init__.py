@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from benchside.errors import InputError
 from benchside.policies.options import PolicyOptions
+from benchside.policies.provider import Providers
 from benchside.policies.scripted import (
     Solutions,
     cells_policy,
@@ -24,7 +25,9 @@ from benchside.policies.scripted import (
 from benchside.policy import Policy
 from benchside.protocol import parse_json
 
-__all__ = ["POLICY_FORMS", "PolicyOptions", "ShippedPolicy", "Solutions", "make_policy"]
+__all__ = [
+    "POLICY_FORMS", "PolicyOptions", "Providers", "ShippedPolicy", "Solutions", "make_policy",
+]  # fmt: skip
 
 POLICY_FORMS = {
     "reference": "reference",
@@ -62,7 +65,10 @@ class ShippedPolicy(Policy, Protocol):
 
 
 def make_policy(
-    spec: str, options: PolicyOptions | None = None, solutions: Solutions | None = None
+    spec: str,
+    options: PolicyOptions | None = None,
+    solutions: Solutions | None = None,
+    providers: Providers | None = None,
 ) -> ShippedPolicy:
     """Return the policy that a string names.
 
@@ -70,6 +76,7 @@ def make_policy(
         spec: name and argument, such as "scripted:cells.py"; see `POLICY_FORMS`.
         options: of policies that ask a model server.
         solutions: gives the solution cells of a task; only `reference` needs it.
+        providers: of the run: policies that ask the same server share its limits.
 
     Raises:
         InputError: the name is unknown, or its argument is missing, superfluous or wrong.
@@ -86,11 +93,15 @@ def make_policy(
         raise InputError(
             f"policy {name} needs an argument", value=spec, fix=f"write {POLICY_FORMS[name]}"
         )
-    return _make(name, argument, options or PolicyOptions(), solutions)
+    return _make(name, argument, options or PolicyOptions(), solutions, providers)
 
 
 def _make(
-    name: str, argument: str, options: PolicyOptions, solutions: Solutions | None
+    name: str,
+    argument: str,
+    options: PolicyOptions,
+    solutions: Solutions | None,
+    providers: Providers | None,
 ) -> ShippedPolicy:
     makers: dict[str, Callable[[], ShippedPolicy]] = {
         "reference": lambda: _reference(solutions),
@@ -99,8 +110,8 @@ def _make(
         "constant": lambda: _constant(argument),
         "dump": dump_policy,
         "cheat": cheat_policy,
-        "openai": lambda: _openai(argument, options, blind=False),
-        "blind": lambda: _openai(argument, options, blind=True),
+        "openai": lambda: _openai(argument, options, providers, blind=False),
+        "blind": lambda: _openai(argument, options, providers, blind=True),
     }
     return makers[name]()
 
@@ -128,8 +139,10 @@ def _constant(argument: str) -> ShippedPolicy:
     return constant_policy(value)
 
 
-def _openai(model: str, options: PolicyOptions, *, blind: bool) -> ShippedPolicy:
+def _openai(
+    model: str, options: PolicyOptions, providers: Providers | None, *, blind: bool
+) -> ShippedPolicy:
     # imported here: the client takes about a second to load, and only this policy needs it
     from benchside.policies.openai_chat import OpenAIPolicy  # noqa: PLC0415
 
-    return OpenAIPolicy(model, options, blind=blind)
+    return OpenAIPolicy(model, options, blind=blind, providers=providers)

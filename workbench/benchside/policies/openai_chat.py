@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
-from aiolimiter import AsyncLimiter
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolUnionParam
 from pydantic import JsonValue, SecretStr
@@ -26,6 +25,7 @@ from pydantic import JsonValue, SecretStr
 from benchside.errors import BenchsideError, InfrastructureError, InputError, PolicyError
 from benchside.policies.chat_reply import ChatReply, read_reply
 from benchside.policies.options import PolicyOptions
+from benchside.policies.provider import Providers
 from benchside.policy import Action, Conversation, Message, ToolName, Usage
 from benchside.protocol import SUBMIT, SUBMIT_TOOL, action_from_message, all_tools, parse_json
 
@@ -87,6 +87,7 @@ class OpenAIPolicy:
         api_key: instead of the environment's.
         blind: show the question, but give no kernel: what is solved then was not solved from the
             data. It is the contamination baseline of the same model.
+        providers: of the run, so that policies which ask the same server share its limits.
 
     Raises:
         InputError: the URL or the key cannot be used.
@@ -99,6 +100,7 @@ class OpenAIPolicy:
         *,
         api_key: str | None = None,
         blind: bool = False,
+        providers: Providers | None = None,
     ):
         self.name = f"{'blind' if blind else 'openai'}:{model}"
         self.blind = blind
@@ -117,10 +119,8 @@ class OpenAIPolicy:
         self._client = AsyncOpenAI(
             api_key=key or NO_KEY, base_url=self.url, timeout=None, max_retries=0
         )
-        self._slots = asyncio.Semaphore(self.options.max_concurrent_requests)
-        per_minute = self.options.requests_per_minute
-        # evenly: a bucket that holds a minute's requests lets twice as many through in the first
-        self._limiter = None if per_minute is None else AsyncLimiter(1, 60 / per_minute)
+        self._provider = (providers or Providers()).at(self.url)
+        self._provider.tighten(self.options)
 
     def __repr__(self) -> str:
         return f"OpenAIPolicy(model={self.model!r}, url={self.url!r})"
@@ -147,6 +147,7 @@ class OpenAIPolicy:
             output_tokens=reply.output_tokens,
             requests=outcome.tries,
             latency_s=time.monotonic() - started,
+            cost_usd=self.options.cost_usd(reply.input_tokens, reply.output_tokens),
         )
         action = action_from_message(
             reply.message, usage, reply.reasoning, cut_off=reply.cut_off, tools=tools
@@ -221,18 +222,18 @@ class OpenAIPolicy:
         self, messages: Sequence[Message], tools: tuple[ToolName, ...]
     ) -> ChatReply | _Failure:
         """Send one request, within the limits on rate, number and time."""
-        async with self._slots:
-            if self._limiter is not None:
-                await self._limiter.acquire()
+        async with self._provider.slot():
             try:
                 # over the whole answer: a server that drips bytes passes every timeout per read
                 async with asyncio.timeout(self.options.timeout_s):
-                    return await self._send(messages, tools)
+                    answer = await self._send(messages, tools)
             except TimeoutError:
                 return _Failure(
                     "unreachable",
                     f"the model server did not answer in {self.options.timeout_s:g} s",
                 )
+            self._provider.answered(answer.status if isinstance(answer, _Failure) else None)
+            return answer
 
     async def _send(
         self, messages: Sequence[Message], tools: tuple[ToolName, ...]

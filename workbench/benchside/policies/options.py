@@ -19,7 +19,9 @@ class PolicyOptions(Frozen):
         backoff_s: wait before the first retry, doubled at each further one up to 30 s; a server's
             Retry-After goes before it.
         requests_per_minute: retries count; None for no limit.
-        max_concurrent_requests: of one policy; further ones wait their turn.
+        max_concurrent_requests: further ones wait their turn. This and the rate hold for all
+            policies of a run that ask the same server together.
+        usd_per_million_input_tokens, usd_per_million_output_tokens: prices, for `cost_usd`.
     """
 
     base_url: str | None = None
@@ -31,3 +33,17 @@ class PolicyOptions(Frozen):
     backoff_s: float = Field(0.5, ge=0)
     requests_per_minute: float | None = Field(None, gt=0)
     max_concurrent_requests: int = Field(64, ge=1)
+    usd_per_million_input_tokens: float | None = Field(None, ge=0)
+    usd_per_million_output_tokens: float | None = Field(None, ge=0)
+
+    @property
+    def prices(self) -> tuple[float | None, float | None]:
+        """US dollars per million input and output tokens."""
+        return self.usd_per_million_input_tokens, self.usd_per_million_output_tokens
+
+    def cost_usd(self, input_tokens: int | None, output_tokens: int | None) -> float | None:
+        """Return what tokens cost; None where a price or a count is not known."""
+        pairs = list(zip((input_tokens, output_tokens), self.prices, strict=True))
+        if any(tokens is None or price is None for tokens, price in pairs):
+            return None
+        return sum((tokens or 0) * (price or 0) for tokens, price in pairs) / 1e6

@@ -1,0 +1,176 @@
+"""Evaluations from a file: what is asked, limits, budgets, servers that are busy."""
+
+import asyncio
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import benchside
+from benchside.budget import Ledger
+from benchside.commands import RunRequest, run_suites
+from benchside.errors import InputError
+from benchside.evaluation import Budget, Evaluation, read_evaluation
+from benchside.library import Suite
+from benchside.policies.options import PolicyOptions
+from benchside.policies.provider import Provider, Providers
+from benchside.regrade import regrade
+from benchside.store import RunFolder
+from benchside_kernels.makers import open_kernels
+from tests.workbench.chat_server import ChatServer, call
+
+SUBMIT = call(("submit", {"value": 1}))  # 11 tokens in, 7 out
+
+
+async def evaluate(home: Path, out: Path, *, resume: bool = False, **asked: object) -> str:
+    """Run an evaluation; what it said."""
+    said = io.StringIO()
+    evaluation = Evaluation.model_validate(asked)
+    await run_suites(RunRequest(evaluation, out, resume), home, Console(file=said, width=200))
+    return said.getvalue()
+
+
+def test_a_file_says_it_all(tmp_path: Path) -> None:
+    path = tmp_path / "first.yaml"
+    path.write_text(
+        "suites: [cohorts, {name: power, split: test, limit: 50}]\n"
+        "policies: [reference, {policy: 'openai:m', base_url: 'http://h/v1', temperature: 0.5}]\n"
+        "samples: 4\nlimits: {max_turns: 3}\nbudget: {tokens: 1000}\n"
+    )
+    found = read_evaluation(path)
+    assert [(one.name, one.limit) for one in found.suites] == [("cohorts", None), ("power", 50)]
+    assert found.policies[1].options == PolicyOptions(base_url="http://h/v1", temperature=0.5)
+    assert (found.samples, found.limits.max_turns, found.budget.tokens) == (4, 3, 1000)
+
+
+@pytest.mark.parametrize(
+    ("text", "phrases"),
+    [
+        ("suites: [power]\n", ["policies", "Field required"]),
+        ("suites: []\npolicies: [reference]\n", ["suites"]),
+        ("suites: [power]\npolicies: [reference]\nsample: 3\n", ["sample", "3"]),
+        ("suites: [power, power]\npolicies: [reference]\n", ["power is listed twice"]),
+        ("suites: [power]\npolicies: [reference]\nlimits: {max_turns: 0}\n", ["limits.max_turns"]),
+        ("suites: [power]\npolicies: [reference]\nlimits: {turns: 9}\n", ["limits.turns"]),
+        ("suites: [power]\npolicies: ['openai:m']\nbudget: {usd: 1}\n", ["openai:m", "prices"]),
+        ("suites: [power\n", ["line 2"]),
+    ],
+)
+def test_a_mistake_names_file_and_field(tmp_path: Path, text: str, phrases: list[str]) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_evaluation(path)
+    for phrase in ["wrong.yaml", *phrases]:
+        assert phrase in str(caught.value)
+
+
+def test_limits_make_another_task(suite: Suite) -> None:
+    task = suite.tasks[0]
+    before = task.hash
+    asked = {"suites": ["power"], "policies": ["reference"]}
+    limited = Evaluation.model_validate({**asked, "limits": {"max_turns": 2}}).limited(task)
+    assert limited.limits.max_turns == 2
+    assert limited.limits.cell_timeout_s == task.limits.cell_timeout_s
+    assert limited.hash != before
+    assert Evaluation.model_validate(asked).limited(task).hash == before
+
+
+async def test_limits_and_budget_in_a_run(home: Path, suite: Suite, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with ChatServer(SUBMIT) as server:
+        policy = {
+            "policy": "openai:m", "base_url": server.url, "usd_per_million_input_tokens": 1_000,
+            "usd_per_million_output_tokens": 2_000,
+        }  # fmt: skip
+        asked = {
+            "suites": [{"name": "power", "limit": 4}], "policies": [policy], "parallel": 1,
+            "limits": {"max_turns": 1},
+        }  # fmt: skip
+        said = await evaluate(home, out, **asked, budget={"tokens": 19})
+        assert "the budget is spent (36 of 19 tokens): 2 episodes were not run" in said
+        said = await evaluate(home, out, resume=True, **asked, budget={"tokens": 36})
+        assert "36 of 36 tokens): 2 episodes" in said
+        assert len(benchside.load_run(out).episodes) == 2
+        said = await evaluate(home, out, resume=True, **asked, budget={"usd": 1})
+        assert "the budget is spent" not in said
+        with pytest.raises(InputError, match="other limits"):
+            await evaluate(home, out, resume=True, **asked | {"limits": {}})
+    episodes = benchside.load_run(out).episodes
+    assert len(episodes) == 4
+    assert episodes.cost_usd.tolist() == pytest.approx([0.025] * 4)
+    async with open_kernels() as maker:
+        graded = [one async for one in regrade(RunFolder(out), home, maker)]
+    assert not any(one.changed for one in graded), "limits of the run do not hinder grading"
+
+
+def test_what_was_interrupted_has_been_spent_too(finished_run: Path, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    (tmp_path / "interrupted").mkdir()
+    row = json.loads((finished_run / "episodes.jsonl").read_text().splitlines()[0])
+    row |= {"input_tokens": 100, "output_tokens": 20, "cost_usd": 0.5}
+    folder.rows_path.write_text(f"{json.dumps(row)}\n" * 2)  # run again: both have cost
+    usage = {"input_tokens": 5, "output_tokens": 1, "cost_usd": 0.25}
+    turn = {"turn": {"action": {"usage": usage}}}
+    log = tmp_path / "interrupted" / "id.0.jsonl"
+    log.write_text(f"{json.dumps(turn)}\n{json.dumps(turn)[:30]}")
+    ledger = Ledger(Budget(tokens=246, usd=2), folder)
+    assert (ledger.tokens, ledger.usd) == (246, 1.25)
+    assert ledger.spent == "246 of 246 tokens"
+    assert Ledger(Budget(tokens=247, usd=1.25), folder).spent == "1.25 of 1.25 US dollars"
+    assert Ledger(Budget(tokens=247, usd=2), folder).spent is None
+
+
+async def test_a_busy_server_is_asked_less_and_then_more_again() -> None:
+    provider = Provider()
+    provider.tighten(PolicyOptions(max_concurrent_requests=8))
+    most = 0
+
+    async def ask() -> None:
+        nonlocal most
+        async with provider.slot():
+            most = max(most, provider.open)
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(30):
+            group.create_task(ask())
+    assert most == 8
+    async with provider.slot(), provider.slot(), provider.slot(), provider.slot():
+        provider.answered(429)
+        provider.answered(429)  # of the same moment: the same refusal
+    assert provider.allowed == 2
+    most = 0
+    async with asyncio.TaskGroup() as group:
+        for _ in range(30):
+            group.create_task(ask())
+    assert most == 2
+    for _ in range(100):
+        provider.answered(None)
+    assert provider.allowed == 8
+    provider.answered(400)
+    assert provider.allowed == 8
+
+
+async def test_a_waiting_request_that_is_cancelled_takes_no_slot() -> None:
+    provider = Provider()
+    provider.tighten(PolicyOptions(max_concurrent_requests=1))
+    async with provider.slot():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01), provider.slot():
+                pass
+    assert provider.open == 0
+    async with asyncio.timeout(10), provider.slot():
+        assert provider.open == 1
+
+
+def test_policies_at_one_server_share_the_tightest_limits() -> None:
+    providers = Providers()
+    shared = providers.at("http://h/v1")
+    assert providers.at("http://h/v1/") is shared
+    assert providers.at("http://other/v1") is not shared
+    shared.tighten(PolicyOptions(max_concurrent_requests=5))
+    shared.tighten(PolicyOptions(max_concurrent_requests=9))
+    assert shared.allowed == 5
