@@ -25,6 +25,7 @@ from benchside.episode import UNSCORED
 from benchside.errors import BenchsideError, InfrastructureError, InputError
 from benchside.evaluation import Evaluation, PolicyChoice, SuiteChoice, read_evaluation
 from benchside.export.export import export_run
+from benchside.export.other_forms import export_as
 from benchside.export.redaction import MIN_CELL
 from benchside.gate.report import held_back, print_report
 from benchside.gate.run import GateRequest, gate_suite
@@ -465,9 +466,22 @@ def export(
     min_cell: Annotated[
         int, typer.Option(min=1, help="With --redact: the smallest count that is shown.")
     ] = MIN_CELL,
+    form: Annotated[
+        Literal["run", "messages", "inspect"],
+        typer.Option("--format", help="A run folder, Hugging Face messages, or logs of Inspect."),
+    ] = "run",
     as_json: AsJson = False,
 ) -> None:
     """Write a run to a new folder for sharing; credentialed data only redacted."""
+    if form != "run":
+        if redact:
+            raise InputError(
+                "only run folders are redacted", where="--format", value=form,
+                fix="leave --format or --redact out",
+            )  # fmt: skip
+        count = export_as(run, to, form)
+        print(json.dumps({"episodes": count}) if as_json else f"{count:,} episodes exported")
+        return
     written = export_run(run, to, home_folder(), redact=redact, min_cell=min_cell)
     if as_json:
         print(written.model_dump_json(indent=1))
