@@ -17,7 +17,7 @@ from benchside.episode import Episode
 from benchside.errors import InputError
 from benchside.export.inspect_log import inspect_log
 from benchside.policy import Conversation, Message
-from benchside.protocol import TOOLS
+from benchside.protocol import all_tools
 from benchside.store import RunFolder
 
 Format = Literal["messages", "inspect"]
@@ -60,7 +60,7 @@ def conversation(episode: Episode) -> dict[str, Any]:
     grade = episode.grade
     return {
         "messages": [_message(message) for message in chat],
-        "tools": list(TOOLS),
+        "tools": list(all_tools(episode.tools)),
         "episode_id": episode.episode_id, "suite": episode.task.suite,
         "task_id": episode.task.task_id, "category": episode.task.category,
         "split": episode.task.split, "group": episode.task.group, "policy": episode.policy,
