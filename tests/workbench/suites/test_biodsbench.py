@@ -17,6 +17,7 @@ import pytest
 from benchside.batch import assign, run_batch
 from benchside.errors import DataMissingError, InputError
 from benchside.execution import observe
+from benchside.graders import assertions_cell
 from benchside.graders.assertions import AssertionsGrader
 from benchside.graders.grading import build_task_grader, grade
 from benchside.graders.probes import check_probes
@@ -29,6 +30,7 @@ from benchside.suites.biodsbench.build import MODULES
 from benchside_kernels.backend import KernelMaker
 from benchside_kernels.makers import open_kernels
 from benchside_kernels.session import KernelSession
+from benchside_kernels.submission import encode
 
 STUDY = "28472509"
 FILE = "biodsbench/train_tasks.jsonl.gz"
@@ -118,7 +120,7 @@ def rows(frames: Mapping[str, pd.DataFrame]) -> list[dict[str, str]]:
             f'assert abs(arms["Male"].durations.sum() - {men}) < 1e-8\nassert len(arms) == 2',
         ),
         "pivot": (
-            READ + 'patients["DOSE"] = [250, 300] * 12\n'
+            READ + 'patients["DOSE"] = [250.0, 300.0] * 12\n'
             'doses = patients.pivot_table(index="SEX", columns="DOSE", values="AGE", '
             'aggfunc="sum")',
             f'assert doses.sum().sum() == {age.sum()}\nassert doses.index.name == "SEX"\n'
@@ -308,6 +310,14 @@ def test_objects_are_told_from_what_is_there() -> None:
     assert code.placed('p("/workdir/a.csv"), os.path.join(D, "a.txt"), sep="\\t")') == (
         'p("a.csv"), os.path.join(D, "a.csv"))'
     )
+
+
+def test_columns_that_were_numbers_are_numbers_again() -> None:
+    form = assertions_cell.form_of(pd.DataFrame({250.0: [1], "x": [2]}))
+    assert form == {"kind": "table", "index": [], "labels": [250.0, "x"]}
+    for name in (250, 250.0, "250"):
+        table = assertions_cell.rebuilt(encode(pd.DataFrame({name: [1], "x": [2]})), form)
+        assert list(table.columns) == [250, "x"]
 
 
 def test_stubs_stay_small() -> None:

@@ -33,7 +33,7 @@ def form_of(value: Any) -> dict[str, Any] | None:
     if isinstance(value, pd.DataFrame):
         names = [name for name in value.index.names if name is not None]
         texts = value.index.dtype == object
-        labels = [int(one) if isinstance(one, int) else str(one) for one in value.columns]
+        labels = [one if isinstance(one, (int, float)) else str(one) for one in value.columns]
         return {
             "kind": "table",
             "index": names or (["index"] if texts else []),
@@ -125,8 +125,18 @@ def _table(value: Any, form: dict[str, Any]) -> pd.DataFrame:
     frame = pd.DataFrame(list(value.rows), columns=list(value.columns)).infer_objects()
     if form["index"] and set(form["index"]) <= set(frame.columns):
         frame = frame.set_index(form["index"])
-    renamed = {str(label): label for label in form["labels"] if isinstance(label, int)}
+    numbers = {one for one in form["labels"] if isinstance(one, (int, float))}
+    renamed = {one: _number_of(one, numbers) for one in frame.columns}
     return frame.rename(columns=renamed)
+
+
+def _number_of(label: str, numbers: set[Any]) -> Any:
+    """The number that a column was named by, before it left the kernel as text."""
+    try:
+        found = float(label)
+    except ValueError:
+        return label
+    return next((one for one in numbers if one == found), label)
 
 
 def check_all(
