@@ -2,7 +2,7 @@
 
 The copy has all variables, but no thread, no background task and no child process; files that are
 open still belong to both. Its work folder is a copy, which the zygote makes (see
-`namespaces.furnish`), and another Landlock domain keeps it from the original and from its siblings.
+`ZygoteSandbox.furnish`), and another Landlock domain keeps it from the original and its siblings.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from benchside_kernels import namespaces, seccomp, startup
+from benchside_kernels import kernel_sandbox, seccomp, startup
 from benchside_kernels.frames import pack, receive
 from benchside_kernels.tree import WORK
 
@@ -89,7 +89,7 @@ def _become_copy(
     settle = receive(connection)
     if settle is None:
         os._exit(0)
-    namespaces.settle_copy()
+    kernel_sandbox.settle_copy()
     random.setstate(drawn)  # Python has seeded it anew in the fork
     if settle["seed"] is not None:
         startup.reseed(settle["seed"])

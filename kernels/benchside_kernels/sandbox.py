@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchside_kernels import cgroup, landlock, namespaces
+from benchside_kernels import cgroup, landlock, sandbox_probe
 
 Level = Literal["process", "sandbox"]
 
@@ -84,7 +84,7 @@ def detect() -> Isolation:
 @functools.cache
 def sandbox_problem() -> str | None:
     """Why there is no sandbox on this machine, with the cure; None where there is one."""
-    return namespaces.probe()
+    return sandbox_probe.probe()
 
 
 @functools.cache

@@ -1,20 +1,62 @@
-"""What the sandbox probe's process does: enter the sandbox and look around from inside.
-
-Started by `namespaces.probe`, in a process of its own.
-"""
+"""The sandbox probe: enters the sandbox in a process of its own and looks around from inside."""
 
 from __future__ import annotations
 
 import json
 import os
+import platform
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
-from benchside_kernels import landlock
-from benchside_kernels.namespaces import SandboxSpec, enter_zygote
+from benchside_kernels import landlock, seccomp
+from benchside_kernels.kernel_sandbox import SandboxSpec
+from benchside_kernels.namespaces import enter_zygote
 from benchside_kernels.tree import WORK
 
 _ROOM = Path(__file__).resolve().parent
 _CAPABILITY_SETS = ("Eff", "Prm", "Inh", "Bnd", "Amb")
+_TIMEOUT_S = 30
+
+
+def probe() -> str | None:
+    """Return why there is no sandbox here; it takes about 0.2 s.
+
+    Returns:
+        None where it works and confines; else one phrase: the reason and, where known, the cure.
+    """
+    if sys.platform != "linux":
+        return "namespaces exist on Linux only: run in a Linux machine or container"
+    if platform.machine() not in seccomp.MACHINES:
+        known = ", ".join(seccomp.MACHINES)
+        return f"no system call filter for this machine ({platform.machine()}; known: {known})"
+    if landlock.abi() < 1:
+        return "no Landlock, which hides answer keys: Linux 5.13 or later with lsm=...,landlock"
+    with tempfile.NamedTemporaryFile(prefix="bs-probe-") as marker:
+        os.fchmod(marker.fileno(), 0o644)
+        script = (
+            f"import sys; sys.path[:0] = [{str(_ROOM.parent)!r}]; "
+            f"from benchside_kernels import sandbox_probe; sandbox_probe.look({marker.name!r})"
+        )
+        try:
+            done = subprocess.run(
+                [sys.executable, "-I", "-S", "-c", script],
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT_S,
+                check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return f"the sandbox did not answer within {_TIMEOUT_S} s"
+    return _verdict(done)
+
+
+def _verdict(done: subprocess.CompletedProcess[str]) -> str | None:
+    lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
+    if done.returncode != 0 or not lines:
+        said = lines[-1] if lines else f"the sandbox's process ended with {done.returncode}"
+        return said.rpartition("SandboxError: ")[2].removeprefix("no sandbox: ")
+    holes = json.loads(lines[-1])
+    return "the sandbox does not confine: " + "; ".join(holes) if holes else None
 
 
 def look(marker: str) -> None:

@@ -13,7 +13,7 @@ asm-generic/unistd.h.
 
 One call has a lock: `unshare` into new user and mount namespaces passes with a secret second
 argument, different in each kernel, that only the host knows. A copy of a live kernel needs it once,
-to get folders of its own (see `namespaces.py`).
+to get folders of its own (see `kernel_sandbox.py`).
 """
 
 from __future__ import annotations

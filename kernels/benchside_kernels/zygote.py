@@ -6,7 +6,8 @@ fork with more than one thread, since a lock that another thread holds would han
 Control socket (inherited, packets). In: the `ZygoteSpec`; then
 {"fork": number, "network": bool} with four descriptors: connection, pipes for stdout, stderr and
 exits;
-{"furnish": number, "of": number} with the pidfd of a copy of a kernel (see `namespaces.furnish`);
+{"furnish": number, "of": number} with the pidfd of a copy of a kernel (see
+`ZygoteSandbox.furnish`);
 {"end": number} for a kernel whose handles did not arrive.
 Out: {"ready": MiB}; {"forked": number, "handles": count} with so many: the pidfds of the kernel and
 of its init and, where it has a network, the socket for its proxy (see `loopback.py`);
@@ -41,6 +42,7 @@ from typing import Any, NoReturn, TypedDict
 
 from benchside_kernels import landlock, loopback, namespaces, packets, tree
 from benchside_kernels.cradle import Cradle
+from benchside_kernels.kernel_sandbox import SandboxSpec
 
 KERNEL_NICENESS = 5  # the control side comes first
 
@@ -87,7 +89,7 @@ def main(control_fd: int) -> None:
     if packet is None:
         return
     spec: Any = packet[0]
-    confined = namespaces.SandboxSpec.from_dict(spec["sandbox"])
+    confined = SandboxSpec.from_dict(spec["sandbox"])
     sandbox = namespaces.enter_zygote(confined, keep=(control_fd,))
     cradle = Cradle(sandbox, control)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

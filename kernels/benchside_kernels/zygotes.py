@@ -19,11 +19,12 @@ from pathlib import Path
 
 import certifi
 
-from benchside_kernels import loopback, namespaces, sandbox, tree
+from benchside_kernels import loopback, sandbox, tree
 from benchside_kernels.admission import our_memory, reserved_mib
 from benchside_kernels.cgroup import KernelCgroup, make_cgroup
 from benchside_kernels.errors import KernelStartError
 from benchside_kernels.image import HOME_VARIABLE, KernelImage, font_cache, images_folder
+from benchside_kernels.kernel_sandbox import SLOTS, SandboxSpec
 from benchside_kernels.request import KernelRequest
 from benchside_kernels.zygote import Preparation, ZygoteSpec
 from benchside_kernels.zygote_process import ZygoteProcess
@@ -161,7 +162,7 @@ class Zygotes:
         """Users of its own for each zygote, since root's kernels count processes by user."""
         most = MAX_KINDS * MAX_PER_KIND * 4
         block = (os.getpid() * most + next(self._blocks)) % UID_BLOCKS
-        return FIRST_UID + block * namespaces.SLOTS
+        return FIRST_UID + block * SLOTS
 
 
 def preparation(request: KernelRequest) -> Preparation:
@@ -210,7 +211,7 @@ def _spec(request: KernelRequest, modules: list[str], first_uid: int) -> ZygoteS
     patterns = [glob for found in request.images for glob in found.hidden]
     hidden = [*request.hidden, *sandbox.packaged_files(patterns)]
     rules = sandbox.file_rules(readable=folders, writable=[], hidden=hidden) or []
-    confined = namespaces.SandboxSpec(
+    confined = SandboxSpec(
         readable=tuple(map(str, [*sandbox.python_folders(), *folders])),
         rules=tuple(rules),
         memory_mib=request.memory_mib,

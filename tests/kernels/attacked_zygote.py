@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 sys.path.insert(0, sys.argv[1])
 
 from benchside_kernels import namespaces, seccomp
+from benchside_kernels.kernel_sandbox import SandboxSpec, ZygoteSandbox
 
 _kernels: dict[int, tuple[int, int, int]] = {}  # number → pid, requests, replies
 
@@ -31,7 +32,7 @@ def main() -> None:
     own = [environment, sys.base_prefix, "/usr", sys.argv[1]]
     fields["readable"] = [*own, *fields["readable"]]
     fields["rules"] = [*((path, "read") for path in own), *fields["rules"]]
-    sandbox = namespaces.enter_zygote(namespaces.SandboxSpec.from_dict(fields))
+    sandbox = namespaces.enter_zygote(SandboxSpec.from_dict(fields))
     _say(1, {"value": sandbox.rootless})
     for line in sys.stdin:
         order = json.loads(line)
@@ -46,7 +47,7 @@ def main() -> None:
         _say(1, reply)
 
 
-def _start(sandbox: namespaces.ZygoteSandbox, number: int) -> dict[str, Any]:
+def _start(sandbox: ZygoteSandbox, number: int) -> dict[str, Any]:
     requests, ask = os.pipe()
     listen, replies = os.pipe()
     sandbox.before_fork()
@@ -60,9 +61,7 @@ def _start(sandbox: namespaces.ZygoteSandbox, number: int) -> dict[str, Any]:
     return _reply(number)
 
 
-def _be_kernel(
-    sandbox: namespaces.ZygoteSandbox, number: int, requests: int, replies: int
-) -> NoReturn:
+def _be_kernel(sandbox: ZygoteSandbox, number: int, requests: int, replies: int) -> NoReturn:
     try:
         null = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):

@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 
-from benchside_kernels import landlock, namespaces, seccomp
-from benchside_kernels.namespaces import SandboxSpec
+from benchside_kernels import landlock, sandbox_probe, seccomp
+from benchside_kernels.kernel_sandbox import SandboxSpec
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="namespaces exist on Linux only")
 
@@ -103,7 +103,7 @@ def stage() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="bs-stage-"))
     room = folder / "room"
     shutil.copytree(
-        Path(namespaces.__file__).parent, room / "benchside_kernels",
+        Path(seccomp.__file__).parent, room / "benchside_kernels",
         ignore=shutil.ignore_patterns("__pycache__"),
     )  # fmt: skip
     shutil.copy(STAGE, room)
@@ -647,7 +647,7 @@ def test_exit_codes_pass_through(command: list[str], spec: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("abi", [1, 3, 5])
 def test_an_older_landlock_still_confines(abi: int, stage: Path) -> None:
-    room = str(Path(namespaces.__file__).parent)
+    room = str(Path(seccomp.__file__).parent)
     spec = SandboxSpec(
         (sys.base_prefix, room, str(stage / "data")),
         ((room, landlock.READ), (str(stage / "data/more"), landlock.READ)), memory_mib=64,
@@ -694,13 +694,13 @@ def entering(prepare: str, spec: SandboxSpec, then: str = "") -> str:
     """The SandboxError that a process gets which enters after `prepare`, and does `then`."""
     script = f"""
 import json, os, sys
-from benchside_kernels import landlock, linux, namespaces, seccomp
-spec = namespaces.SandboxSpec.from_dict(json.loads(sys.argv[1]))
+from benchside_kernels import kernel_sandbox, landlock, linux, namespaces, seccomp
+spec = kernel_sandbox.SandboxSpec.from_dict(json.loads(sys.argv[1]))
 {prepare}
 try:
     sandbox = namespaces.enter_zygote(spec)
     {then or "print('entered')"}
-except namespaces.SandboxError as error:
+except linux.SandboxError as error:
     print(error)
 """
     done = subprocess.run(
@@ -740,7 +740,7 @@ linux.prctl(linux.PR_SET_DUMPABLE, 1, "as after exec")
     else:
         assert entering("", spec(str(tmp_path / "shut"))) == "entered"
     # a step that fails is told, whichever it is
-    room = spec(str(Path(namespaces.__file__).parent))
+    room = spec(str(Path(seccomp.__file__).parent))
     assert "slot 4096" in entering("", room, "sandbox.enter_kernel(4096)")
     assert entering("", room, "os.close(sandbox.descriptors[1]); sandbox.enter_kernel(0)") == (
         "kernel not confined: Landlock: [Errno 9] landlock_restrict_self: Bad file descriptor"
@@ -755,19 +755,19 @@ def test_a_spec_survives_json() -> None:
 
 
 def test_the_probe_tells_whether_the_sandbox_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert namespaces.probe() is None
+    assert sandbox_probe.probe() is None
     with monkeypatch.context() as patch:
         patch.setattr(platform, "machine", lambda: "riscv64")
-        assert "riscv64" in str(namespaces.probe())
+        assert "riscv64" in str(sandbox_probe.probe())
     with monkeypatch.context() as patch:
         patch.setattr(landlock, "abi", lambda: 0)
-        assert "no Landlock" in str(namespaces.probe())
+        assert "no Landlock" in str(sandbox_probe.probe())
     with monkeypatch.context() as patch:
         patch.setattr(sys, "platform", "darwin")
-        assert "Linux only" in str(namespaces.probe())
+        assert "Linux only" in str(sandbox_probe.probe())
     script = (
-        "from benchside_kernels import namespaces, seccomp; seccomp.install(); "
-        "print(namespaces.probe())"
+        "from benchside_kernels import sandbox_probe, seccomp; seccomp.install(); "
+        "print(sandbox_probe.probe())"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
