@@ -1,36 +1,44 @@
-"""Start of a bare stock kernel, asked for and started ahead, in seconds."""
+"""Start of a bare stock kernel to its first answer: asked for, and started ahead.
+
+    python benchmarks/bench_stock.py
+
+The baseline is the start that is asked for, in the same run.
+"""
+
+from __future__ import annotations
 
 import asyncio
-import statistics
 import time
+
+from measure import Timing
 
 from benchside_kernels.session import KernelSession
 from benchside_kernels.stock import StockKernels
 
 ROUNDS = 5
+REFILL_S = 4.0
 
 
-async def starts(stock: int) -> list[float]:
+async def starts(name: str, stock: int) -> Timing:
     """Starts to the first answer; the stock fills up in between, as while a model thinks."""
-    taken = []
+    times = []
     async with StockKernels(stock=stock) as maker:
         async with KernelSession(maker=maker):
             pass
         for _ in range(ROUNDS):
-            await asyncio.sleep(4)
+            await asyncio.sleep(REFILL_S)
             begun = time.perf_counter()
             async with KernelSession(maker=maker) as session:
-                await session.run("1")
-                taken.append(time.perf_counter() - begun)
-    return taken
+                assert (await session.run("1")).status == "ok"
+                times.append((time.perf_counter() - begun) * 1e3)
+    return Timing(name, tuple(times))
 
 
 async def main() -> None:
-    asked, ahead = await starts(0), await starts(1)
-    median = statistics.median(asked) / statistics.median(ahead)
-    for name, taken in (("when asked for", asked), ("started ahead", ahead)):
-        print(f"{name:15} median {statistics.median(taken):.3f} s, worst {max(taken):.3f} s")
-    print(f"ratio of medians {median:.1f}")
+    asked = await starts("stock kernel, bare, when asked for", 0)
+    print(asked.line())
+    print((await starts("stock kernel, bare, started ahead", 1)).line(asked))
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())
