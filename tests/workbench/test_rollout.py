@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import os
 import subprocess
 import sys
 import time
@@ -154,39 +155,81 @@ async def test_a_crashing_grader_is_no_reward(suite: Suite, home: Path) -> None:
     assert episode.failure is not None
 
 
+RUNAWAY = """
+import re
+from benchside.graders.grader import Verdict, register
+from benchside.graders.number import NumberGrader
+
+@register
+class Runaway(NumberGrader):
+    name = "runaway"
+
+    def judge_read(self, submitted, gold):
+        if submitted == 1:
+            re.fullmatch("(a|a)*b", "a" * 60)  # holds Python's lock, and no signal handler runs
+        if submitted == 2:
+            raise ZeroDivisionError("on purpose")
+        return Verdict(True, "three")
+"""
+
+
 def test_a_grader_without_end_holds_up_neither_the_batch_nor_the_exit(
-    suite: Suite, home: Path
+    suite: Suite, home: Path, tmp_path: Path
 ) -> None:
-    """Twelve of them: more than the event loop's own threads."""
+    (tmp_path / "runaway_grader.py").write_text(RUNAWAY)
     script = f"""
-import asyncio, time
+import asyncio
 from pathlib import Path
+import runaway_grader
 from benchside import rollout
 from benchside.episode import Submitted
 from benchside.errors import GraderError
+from benchside.graders.workers import grade_apart
 from benchside.library import load_suite
+from benchside.task import GraderRef
 
-rollout.GRADING_TIMEOUT_S = 0.5
 suite = load_suite("power", Path({str(home)!r}))
-task = suite.tasks[0]
-real = rollout.grade
+task = suite.tasks[0].model_copy(update={{"grader": GraderRef(name="runaway")}})
+key = suite.answer_key(task.task_id).model_copy(update={{"params": {{}}}})
 
-def endless(*arguments):
-    while True: time.sleep(0.01)
+def graded(value, limit_s=60.0):
+    return grade_apart(task, key, value, (), limit_s=limit_s)
 
 async def main():
-    rollout.grade = endless
-    hung = [rollout.grade_submission(suite, task, Submitted(value=1)) for _ in range(12)]
-    errors = await asyncio.gather(*hung, return_exceptions=True)
-    assert all(isinstance(error, GraderError) for error in errors), errors
-    rollout.grade = real
-    print((await rollout.grade_submission(suite, task, Submitted(value=-1))).reward)
+    assert (await graded(3)).evidence == "three"
+    ticks = 0
+    async def tick():
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.01)
+            ticks += 1
+    ticking = asyncio.create_task(tick())
+    errors = await asyncio.gather(*[graded(1, 0.5) for _ in range(3)], return_exceptions=True)
+    ticking.cancel()
+    assert all("took longer than 0.5 s" in str(error) for error in errors), errors
+    assert ticks >= 3, ticks  # the loop went on
+    try:
+        await graded(2)
+    except GraderError as error:
+        assert "ZeroDivisionError: on purpose" in str(error), error
+        assert "judge_read" in error.__notes__[0]
+    hung = asyncio.create_task(graded(1))
+    await asyncio.sleep(0.1)
+    hung.cancel()
+    await asyncio.wait([hung])
+    await again()
+
+async def again():
+    print((await rollout.grade_submission(suite, suite.tasks[0], Submitted(value=-1))).reward)
+
 asyncio.run(main())
+asyncio.run(again())  # processes serve another event loop, too
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False
-    )
-    assert (done.returncode, done.stdout) == (0, "0.0\n"), done.stderr
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=100, check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "0.0\n0.0\n"), done.stderr
 
 
 async def test_output_is_accounted(suite: Suite) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -35,8 +34,9 @@ from benchside.errors import (
 )
 from benchside.execution import observe
 from benchside.grade import Grade
-from benchside.graders import OBSERVED, ObservedGrader, grade, grade_missing
+from benchside.graders import OBSERVED, ObservedGrader, grade_missing
 from benchside.graders.grading import build_task_grader
+from benchside.graders.workers import grade_apart, warm_up
 from benchside.isolation import check_isolation
 from benchside.library import Suite
 from benchside.lookup.answer import answer
@@ -133,6 +133,7 @@ async def run_episode(
     """
     suite, task = assignment.suite, assignment.task
     progress = _Progress()
+    warm_up()
     try:
         await _run_in_kernel(assignment, progress, maker, hidden, on_turn, keep)
     except Exception as error:  # one capture point: a bug of ours ends this episode, not the batch
@@ -353,30 +354,28 @@ async def grade_submission(
     *,
     states: tuple[ServiceState, ...] = (),
 ) -> Grade:
-    """Load the answer key and grade, off the event loop; a program runs in a kernel of its own.
+    """Load the answer key and grade, in another process; a program runs in a kernel of its own.
 
     Args:
         maker: starts that kernel; None where no programs are to be run.
         hidden: paths that the program must not read.
         states: what the episode's services recorded.
 
-    A grader that does not end is left behind in its thread, which holds up neither other gradings
-    nor the end of the process. (It does hold them up while it keeps Python's global lock.)
-
     Raises:
         GraderError: it took too long or crashed.
     """
-    try:
-        async with asyncio.timeout(GRADING_TIMEOUT_S):
-            value = submitted.value
-            if task.grader.name in OBSERVED:
+    value = submitted.value
+    if task.grader.name in OBSERVED:
+        try:
+            async with asyncio.timeout(GRADING_TIMEOUT_S):
                 value = await _observed(suite, task, value, maker, hidden)
-            return await _graded(suite, task, value, states)
-    except TimeoutError:
-        raise GraderError(
-            f"grading took longer than {GRADING_TIMEOUT_S:.0f} s", where=task.task_id,
-            value=task.grader.name,
-        ) from None  # fmt: skip
+        except TimeoutError:
+            raise GraderError(
+                f"the submission ran longer than {GRADING_TIMEOUT_S:.0f} s", where=task.task_id,
+                value=task.grader.name,
+            ) from None  # fmt: skip
+    key = await asyncio.to_thread(suite.answer_key, task.task_id)
+    return await grade_apart(task, key, value, states, limit_s=GRADING_TIMEOUT_S)
 
 
 async def _observed(
@@ -394,34 +393,6 @@ async def _observed(
     return await observe(
         grader, value, image=suite.image(task), maker=maker, hidden=hidden, files=task.files
     )
-
-
-async def _graded(
-    suite: Suite, task: TaskSpec, value: Json, states: tuple[ServiceState, ...]
-) -> Grade:
-    """Grade in a thread that nobody has to wait for."""
-    loop = asyncio.get_running_loop()
-    graded: asyncio.Future[Grade] = loop.create_future()
-
-    def settle(verdict: Grade | None, error: Exception | None) -> None:
-        if graded.done():  # too late
-            return
-        if verdict is not None:
-            graded.set_result(verdict)
-        elif error is not None:
-            graded.set_exception(error)
-
-    def work() -> None:
-        verdict, failure = None, None
-        try:
-            verdict = grade(task, suite.answer_key(task.task_id), value, states)
-        except Exception as error:  # goes to whoever waits
-            failure = error
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, verdict, failure)
-
-    threading.Thread(target=work, name=f"grading {task.task_id}", daemon=True).start()
-    return await graded
 
 
 def _record(progress: _Progress, error: Exception, blame: Outcome) -> None:

@@ -108,6 +108,12 @@ def known_graders() -> tuple[str, ...]:
     return tuple(sorted(_register))
 
 
+def grader_modules() -> list[str]:
+    """The modules of graders that are not Benchside's own, for another process to import."""
+    modules = {grader.__module__ for grader in _register.values()}
+    return sorted(name for name in modules if not name.startswith("benchside."))
+
+
 def build_grader(name: str, params: Mapping[str, JsonValue]) -> Grader:
     """Return the grader of that name with these parameters.
 
