@@ -22,7 +22,7 @@ import pandas as pd
 import benchside
 
 CONFIG = """
-suites: [{name: power, limit: 200}, {name: cohorts, limit: 200}]
+suites: [{name: power, limit: %d}, {name: cohorts, limit: %d}]
 policies: [reference, constant, dump]
 samples: %d
 parallel: 2
@@ -43,13 +43,14 @@ CELL = ["episode_id", "turn", "source", "status", "error", "text", "submitted"]
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--limit", type=int, default=200, help="tasks of each of two suites")
     parser.add_argument("--samples", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     generator = random.Random(asked.seed)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        (folder / "config.yaml").write_text(CONFIG % asked.samples)
+        (folder / "config.yaml").write_text(CONFIG % (asked.limit, asked.limit, asked.samples))
         undisturbed, disturbed = folder / "undisturbed", folder / "disturbed"
         evaluate(folder, undisturbed).wait()
         kills = inside = 0
