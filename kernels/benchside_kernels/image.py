@@ -220,7 +220,7 @@ def prepare_font_cache(home: Path) -> None:
     environment = {**os.environ, "MPLCONFIGDIR": str(folder)}
     subprocess.run(
         [sys.executable, "-P", "-c", "import matplotlib.font_manager"],
-        env=environment, check=True, timeout=300,
+        env=environment, check=False, timeout=300,  # says why; kernels then make their own
     )  # fmt: skip
 
 
