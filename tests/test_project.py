@@ -87,6 +87,7 @@ def test_documented_commands_exist() -> None:
             "docs/policies.md",
             "docs/sharing.md",
             "docs/replay.md",
+            "docs/failures.md",
         )
     ]
     shell = re.findall(r"^benchside (\w+)", "\n".join(texts), re.MULTILINE)

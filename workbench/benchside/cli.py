@@ -27,6 +27,7 @@ from benchside.evaluation import Evaluation, PolicyChoice, SuiteChoice, read_eva
 from benchside.export.export import export_run
 from benchside.export.other_forms import export_as
 from benchside.export.redaction import MIN_CELL
+from benchside.failures.command import analyse_run, print_failures
 from benchside.gate.report import held_back, print_report
 from benchside.gate.run import GateRequest, gate_suite
 from benchside.library import DATA_VARIABLE, open_suite, prepare
@@ -36,6 +37,7 @@ from benchside.preparing import Wanted, prepare_all
 from benchside.regrade import regrade
 from benchside.rendering import print_episode
 from benchside.replay.command import ReplayRequest, print_replay, replay_target, show_diff
+from benchside.replay.edit import Edit, edit_episode
 from benchside.runs import load_run
 from benchside.statistics import compare, rates_by
 from benchside.statistics import scores as score_rows
@@ -412,10 +414,20 @@ def replay(
         int | None, typer.Option(min=1, help="Episodes at a time; default: the machine's cores.")
     ] = None,
     isolation: Annotated[Level | None, typer.Option(help="Default: that of the episodes.")] = None,
+    edit: Annotated[
+        str | None, typer.Option(metavar="CELL", help="Fork there, with the code of --code.")
+    ] = None,
+    code: Annotated[Path | None, typer.Option(help="With --edit: file of the cell's code.")] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="With --edit: who goes on; default: the same policy.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run transcripts again in fresh kernels and compare cell by cell."""
+    """Run transcripts again in fresh kernels and compare cell by cell, or change a cell."""
     request = ReplayRequest(target, parallel or os.cpu_count() or 1, probe, isolation)
+    if edit is not None:
+        _edit(request, edit, code, policy, as_json)
+        return
     rows = asyncio.run(replay_target(request, home_folder(), _stderr()))
     if as_json:
         print(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
@@ -423,6 +435,34 @@ def replay(
         print_replay(rows, console)
     if diff:
         show_diff(request)
+
+
+def _edit(
+    request: ReplayRequest, cell: str, code: Path | None, policy: str | None, as_json: bool
+) -> None:
+    if code is None or not code.is_file():
+        raise InputError(
+            "--edit needs the cell's new code", where="--code", value=code and str(code),
+            fix="write it to a file and give --code FILE",
+        )  # fmt: skip
+    change = Edit(cell, code.read_text(encoding="utf-8"), policy)
+    folder, episode = asyncio.run(edit_episode(request, change, home_folder(), _stderr()))
+    if as_json:
+        print(episode.model_dump_json(exclude={"turns"}, indent=1))
+        return
+    print_episode(episode, console)
+    path = folder.transcript_path(episode.episode_id)
+    console.print(f"counterfactual of {episode.parent}: {path}", soft_wrap=True)
+
+
+@app.command()
+def failures(run: Path, as_json: AsJson = False) -> None:
+    """Say why episodes failed, by rules over cells, outputs and gold; nothing is run."""
+    rows = analyse_run(run, home_folder(), _stderr())
+    if as_json:
+        print(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
+    else:
+        print_failures(rows, console)
 
 
 @app.command()

@@ -91,7 +91,8 @@ class Episode(Frozen):
         setup_source: the cell that made the data available.
         terminated: the policy ended it by submitting; truncated: a budget cut it off.
         grade: None where the episode is unscored.
-        parent: id of the episode that this one was continued from.
+        parent: id of the episode that this one was continued from; edited_cell: with other code
+            in this cell of its.
         states: what the task's services recorded; it is graded with the submission.
         tools: that were offered beside `run_cell` and `submit`.
     """
@@ -113,6 +114,7 @@ class Episode(Frozen):
     usage: EpisodeUsage
     provenance: Provenance
     parent: str | None = None
+    edited_cell: str | None = None
     states: tuple[ServiceState, ...] = ()
     tools: tuple[ToolName, ...] = ()
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from benchside.episode import Episode, Outcome
 from benchside.errors import InputError, StoreError
@@ -176,7 +176,7 @@ class RunFolder:
             self._check_same(config)
         else:
             self._guarded(self._make_folders)
-            self._guarded(lambda: _write_atomically(self.path / "run.json", config))
+            self.write("run.json", config.model_dump_json(indent=1))
         self._guarded(self._repair)
 
     def _make_folders(self) -> None:
@@ -269,6 +269,10 @@ class RunFolder:
         (self.path / "turns" / f"{episode.episode_id}.jsonl").unlink(missing_ok=True)
         return row
 
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the folder atomically."""
+        self._guarded(lambda: _write_atomically(self.path / name, text))
+
     def episode(self, episode_id: str) -> Episode:
         """Read one finished episode."""
         return read_transcript(self.transcript_path(episode_id))
@@ -312,7 +316,7 @@ def cut_torn_line(path: Path) -> None:
             os.truncate(path, whole)
 
 
-def _write_atomically(path: Path, model: BaseModel) -> None:
+def _write_atomically(path: Path, text: str) -> None:
     temporary = path.with_suffix(".writing")
-    temporary.write_text(model.model_dump_json(indent=1), encoding="utf-8")
+    temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)

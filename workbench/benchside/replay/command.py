@@ -116,7 +116,7 @@ async def _replay(
     owed: Sequence[Path], target: Target, request: ReplayRequest, home: Path, console: Console
 ) -> list[ReplayRow]:
     suites = _suites(owed, home)
-    level = request.isolation or _level_of(owed)
+    level = request.isolation or level_of(owed)
     rows: list[ReplayRow] = []
     counts: Counter[str] = Counter()
     (target.folder.path / FOLDER).mkdir(exist_ok=True)
@@ -161,8 +161,8 @@ def _suites(transcripts: Iterable[Path], home: Path) -> dict[tuple[str, str], Su
     return builds
 
 
-def _level_of(transcripts: Iterable[Path]) -> Level | None:
-    """The level that the first episode ran at, which is that of its run."""
+def level_of(transcripts: Iterable[Path]) -> Level | None:
+    """Return the level that the first episode ran at, which is that of its run."""
     episode = next(filter(None, map(_readable, transcripts)), None)
     level = None if episode is None else episode.provenance.isolation.partition(",")[0]
     return cast(Level, level) if level in get_args(Level) else None

@@ -1,0 +1,99 @@
+"""Findings on transcripts of faulty scripts, played in real kernels."""
+
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from benchside.batch import run_batch, select
+from benchside.failures.command import FILE, analyse_run, print_failures
+from benchside.failures.finding import PRACTICE_KINDS, FailureRow
+from benchside.failures.labelled import pairs, plant, plant_practice, play_planted
+from benchside.failures.measure import accuracy, accuracy_lines
+from benchside.library import Suite, prepare
+from benchside.policies import make_policy
+from benchside.provenance import provenance
+from benchside.rollout import Assignment
+from benchside.store import RunConfig, RunFolder
+from benchside_kernels.backend import KernelMaker
+from benchside_kernels.makers import open_kernels
+
+ANSWERS = (
+    "wrong filter",
+    "wrong unit",
+    "premature submission",
+    "hard-coded answer",
+    "type or format",
+)
+CONDUCT = (
+    "repeated action", "error not repaired", "time or token limit", "no submission",
+    "forbidden attempt",
+)  # fmt: skip
+
+
+@pytest.fixture
+async def maker() -> AsyncIterator[KernelMaker]:
+    async with open_kernels() as opened:
+        yield opened
+
+
+async def test_faults_of_conduct_are_found(suite: Suite, maker: KernelMaker) -> None:
+    done = await play_planted(plant(suite, suite.tasks[:2], 0), maker, 2)
+    assert {one.fault.name for one in done} >= {"sound", "the same again", "reaches out"}
+    for one in done:
+        assert one.kinds - PRACTICE_KINDS == one.fault.kinds, (one.fault.name, one.findings)
+        for finding in one.findings:
+            assert finding.evidence
+
+
+@pytest.mark.slow
+async def test_precision_on_the_labelled_set(home: Path, suite: Suite, maker: KernelMaker) -> None:
+    """Over data that the rules were not written on; docs/failures.md has a larger measurement."""
+    registry = prepare("registry", home, size=60, seed=11)
+    planted = plant(registry, select(registry, None, 6), 1)
+    done = await play_planted([*planted, *plant_practice(suite, suite.tasks[0])], maker, 2)
+    measured = accuracy(pairs(done))
+    print("\n".join(accuracy_lines(measured)))
+    for kind in (*CONDUCT, *PRACTICE_KINDS):
+        assert measured[kind].precision == measured[kind].recall == 1.0, kind
+    false = sum(one.false for one in measured.values())
+    found = sum(one.found for one in measured.values())
+    assert found / (found + false) >= 0.9
+    assert all(
+        one.fault.kinds or not kinds for one, (_, kinds) in zip(done, pairs(done), strict=True)
+    )
+
+
+async def test_a_run_is_analysed_by_policy(
+    suite: Suite, maker: KernelMaker, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.start(RunConfig(suites=(), policies={}, samples=1, seed=0, provenance={}), resume=False)
+    policies = [
+        make_policy("reference", solutions=lambda task: suite.answer_key(task.task_id).solution),
+        make_policy("constant"), make_policy("do-nothing"),
+    ]  # fmt: skip
+    tasks = [Assignment(suite, suite.tasks[0], policy, 0, 7) for policy in policies]
+    origin = provenance(7, maker.isolation)
+    await run_batch(tasks, folder, origin, maker=maker, parallel=2)
+    console = Console(record=True, width=100, file=io.StringIO())
+    rows = analyse_run(folder.path, suite.home, console)
+    found = {row.policy: [one.kind for one in row.findings] for row in rows}
+    assert found == {
+        "reference": [], "constant": ["premature submission"], "do-nothing": ["no submission"],
+    }  # fmt: skip
+    print_failures(rows, console)
+    shown = console.export_text()
+    assert "premature submission" in shown
+    assert "1 of 1 failed" in shown
+    lines = (folder.path / FILE).read_text().splitlines()
+    assert [FailureRow.model_validate_json(line) for line in lines] == rows
+
+    notebook = folder.transcript_path(rows[0].episode_id)
+    notebook.write_text("{")
+    again = analyse_run(folder.path, tmp_path / "no home", console)
+    assert "not a readable notebook" in str(again[0].unread)
+    assert all("without gold" in str(row.unread) for row in again[1:])
+    assert [one.kind for one in again[2].findings] == ["no submission"]

@@ -1,0 +1,1 @@
+"""Failure analysis: why an episode failed, by rules over its cells, outputs and gold."""
