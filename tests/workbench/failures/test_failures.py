@@ -7,30 +7,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchside.batch import run_batch, select
+from benchside.batch import run_batch
 from benchside.failures.command import FILE, analyse_run, print_failures
 from benchside.failures.finding import PRACTICE_KINDS, FailureRow
-from benchside.failures.labelled import pairs, plant, plant_practice, play_planted
-from benchside.failures.measure import accuracy, accuracy_lines
-from benchside.library import Suite, prepare
+from benchside.failures.labelled import plant, play_planted
+from benchside.library import Suite
 from benchside.policies import make_policy
 from benchside.provenance import provenance
 from benchside.rollout import Assignment
 from benchside.store import RunConfig, RunFolder
 from benchside_kernels.backend import KernelMaker
 from benchside_kernels.makers import open_kernels
-
-ANSWERS = (
-    "wrong filter",
-    "wrong unit",
-    "premature submission",
-    "hard-coded answer",
-    "type or format",
-)
-CONDUCT = (
-    "repeated action", "error not repaired", "time or token limit", "no submission",
-    "forbidden attempt",
-)  # fmt: skip
 
 
 @pytest.fixture
@@ -46,24 +33,6 @@ async def test_faults_of_conduct_are_found(suite: Suite, maker: KernelMaker) -> 
         assert one.kinds - PRACTICE_KINDS == one.fault.kinds, (one.fault.name, one.findings)
         for finding in one.findings:
             assert finding.evidence
-
-
-@pytest.mark.slow
-async def test_precision_on_the_labelled_set(home: Path, suite: Suite, maker: KernelMaker) -> None:
-    """Over data that the rules were not written on; docs/failures.md has a larger measurement."""
-    registry = prepare("registry", home, size=60, seed=11)
-    planted = plant(registry, select(registry, None, 6), 1)
-    done = await play_planted([*planted, *plant_practice(suite, suite.tasks[0])], maker, 2)
-    measured = accuracy(pairs(done))
-    print("\n".join(accuracy_lines(measured)))
-    for kind in (*CONDUCT, *PRACTICE_KINDS):
-        assert measured[kind].precision == measured[kind].recall == 1.0, kind
-    false = sum(one.false for one in measured.values())
-    found = sum(one.found for one in measured.values())
-    assert found / (found + false) >= 0.9
-    assert all(
-        one.fault.kinds or not kinds for one, (_, kinds) in zip(done, pairs(done), strict=True)
-    )
 
 
 async def test_a_run_is_analysed_by_policy(
