@@ -60,9 +60,10 @@ async def test_a_run_is_analysed_by_policy(
     lines = (folder.path / FILE).read_text().splitlines()
     assert [FailureRow.model_validate_json(line) for line in lines] == rows
 
-    notebook = folder.transcript_path(rows[0].episode_id)
-    notebook.write_text("{")
-    again = analyse_run(folder.path, tmp_path / "no home", console)
-    assert "not a readable notebook" in str(again[0].unread)
-    assert all("without gold" in str(row.unread) for row in again[1:])
-    assert [one.kind for one in again[2].findings] == ["no submission"]
+    first = next(row for row in rows if row.policy == "reference")
+    folder.transcript_path(first.episode_id).write_text("{")
+    again = {row.policy: row for row in analyse_run(folder.path, tmp_path / "no home", console)}
+    assert "not a readable notebook" in str(again["reference"].unread)
+    assert "without gold" in str(again["constant"].unread)
+    assert "without gold" in str(again["do-nothing"].unread)
+    assert [one.kind for one in again["do-nothing"].findings] == ["no submission"]
