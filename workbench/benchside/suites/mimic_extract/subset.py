@@ -215,6 +215,7 @@ def questions(
                 metric=metric,
                 parts=own,
                 solution=_solution(name),
+                ways=2,
             )
 
 
