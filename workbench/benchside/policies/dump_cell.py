@@ -6,20 +6,23 @@ only and recognises pandas and numpy objects by what they can do.
 
 import sqlite3
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from types import ModuleType
 from typing import Any, NamedTuple
 
 _MAX_CELLS = 10_000
+_COUNTED_ROWS = 1_000
 _MAX_CHARS = 500_000  # a submission holds 4 million, and escaping can make six of one
 _MAX_DEPTH = 4
 
 
 class DumpTable(NamedTuple):
-    """A variable as a table: `rows` are as long as `columns`."""
+    """A variable as a table: `rows` are as long as `columns`, and can be gone through once."""
 
     name: str
     columns: list[str]
-    rows: list[list[Any]]
+    rows: Iterator[list[Any]]
 
 
 def dump_tables(namespace: dict[str, Any]) -> list[DumpTable]:
@@ -67,14 +70,14 @@ def _database_tables(con: sqlite3.Connection) -> list[DumpTable]:
         try:
             cursor = con.execute(f"SELECT * FROM {quoted} LIMIT {_MAX_CELLS}")
             columns = [column[0] for column in cursor.description]
-            tables.append(_table(name, columns, cursor))
+            tables.append(_table(name, columns, cursor.fetchall()))
         except sqlite3.Error as error:  # a view over what is gone, or text that is not UTF-8
             print(f"{name}: {error}")
     return tables
 
 
-def _table(name: str, columns: list[str], rows: Any) -> DumpTable:
-    return DumpTable(name, columns, [[_plain(cell) for cell in row] for row in rows])
+def _table(name: str, columns: list[str], rows: Iterable[Any]) -> DumpTable:
+    return DumpTable(name, columns, ([_plain(cell) for cell in row] for row in rows))
 
 
 def _plain(cell: Any) -> Any:
@@ -90,29 +93,35 @@ def _plain(cell: Any) -> Any:
 def dump_print(namespace: dict[str, Any]) -> None:
     """Print size, first rows and most frequent values of all data."""
     for table in dump_tables(namespace):
-        print(f"{table.name}: {len(table.rows)} rows; columns {table.columns}")
-        for row in table.rows[:5]:
+        rows = list(islice(table.rows, _COUNTED_ROWS))
+        more = " and perhaps more" if len(rows) == _COUNTED_ROWS else ""
+        print(f"{table.name}: {len(rows)} rows{more}; columns {table.columns}")
+        for row in rows[:5]:
             print("  ", row)
         for index, column in enumerate(table.columns):
-            counts = Counter(str(row[index]) for row in table.rows)
+            counts = Counter(str(row[index]) for row in rows)
             print(f"   {column}: {len(counts)} values, {counts.most_common(5)}")
 
 
 def dump_superset(namespace: dict[str, Any], kind: str) -> Any:
     """Return an answer of a kind that holds as many possible answers as a submission may."""
     tables = dump_tables(namespace)
-    first = tables[0] if tables else DumpTable("none", ["value"], [[1]])
+    first = tables[0] if tables else DumpTable("none", ["value"], iter([[1]]))
     if kind == "table":
         return _fitting(first.rows) or [[1]]
     if kind == "record":
-        columns = enumerate(first.columns)
-        return {name: [row[index] for row in first.rows[:100]] for index, name in columns}
-    cells = [cell for table in tables for row in table.rows for cell in row]
-    distinct = {(type(cell).__name__, str(cell)): cell for cell in [*range(100), *cells]}
-    return _fitting(list(distinct.values())[:_MAX_CELLS])
+        rows = list(islice(first.rows, 100))
+        return {name: [row[index] for row in rows] for index, name in enumerate(first.columns)}
+    cells = (cell for table in tables for row in table.rows for cell in row)
+    distinct: dict[tuple[str, str], Any] = {}
+    for cell in chain(range(100), cells):
+        distinct[type(cell).__name__, str(cell)] = cell
+        if len(distinct) == _MAX_CELLS:
+            break
+    return _fitting(distinct.values())
 
 
-def _fitting(items: list[Any]) -> list[Any]:
+def _fitting(items: Iterable[Any]) -> list[Any]:
     """The first items whose text fits a submission."""
     left = _MAX_CHARS
     fitting = []

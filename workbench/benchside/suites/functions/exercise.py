@@ -8,6 +8,7 @@ So it imports nothing that `HEADER` does not, and calls nothing beyond `uses`.
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -91,6 +92,7 @@ class Exercise:
         return "\n\n".join(parts)
 
 
+@functools.cache
 def _source(function: Callable[..., Any]) -> str:
     """The definition without decorators and docstring."""
     tree = ast.parse(inspect.cleandoc("\n" + inspect.getsource(function)))
