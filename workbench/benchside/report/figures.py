@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from benchside.episode import Outcome
 from benchside.statistics.rates import Rate, rates_by
@@ -87,17 +88,20 @@ def frontier_figure(rows: Sequence[EpisodeRow], rates: Mapping[str, Rate]) -> st
     """Draw success by policy against what an episode costs: mean seconds, area by mean tokens."""
     figure = _figure(3.6)
     axes = figure.subplots()
+    times: list[float] = []
     for (policy, rate), colour, marker in zip(rates.items(), cycle(COLOURS), cycle(MARKERS)):
         if not rate.n:
             continue
         mine = [row for row in rows if row.policy == policy]
         tokens = [row.input_tokens + (row.output_tokens or 0) for row in mine if row.input_tokens]
         area = 40 + (0 if not tokens else 4 * float(np.mean(tokens)) ** 0.5)
+        times.append(float(np.mean([row.duration_s for row in mine])))
         axes.scatter(
-            float(np.mean([row.duration_s for row in mine])), 100 * rate.successes / rate.n,
+            times[-1], 100 * rate.successes / rate.n,
             s=area, color=colour, marker=marker, label=policy,
         )  # fmt: skip
-    axes.set_xscale("log")
+    if min(times, default=1.0) > 0 and max(times, default=1.0) > 10 * min(times, default=1.0):
+        axes.set_xscale("log")
     axes.set_xlabel("mean time of an episode, s (area: mean tokens)")
     axes.set_ylabel("solved, %")
     axes.set_ylim(-5, 105)
@@ -114,11 +118,11 @@ def attempts_figure(scored: pd.DataFrame) -> str:
     """
     suites = sorted(scored["suite"].unique())
     policies = sorted(scored["policy"].unique())
-    rows_of_panels = -(-len(suites) // PANELS_ABREAST)
-    figure = _figure(0.6 + 2.4 * rows_of_panels)
+    figure = _figure(0.6 + 2.4 * -(-len(suites) // PANELS_ABREAST))
+    columns = min(len(suites), PANELS_ABREAST)
     panels = figure.subplots(
-        rows_of_panels, PANELS_ABREAST, squeeze=False, sharey=True, sharex=True
-    ).flat
+        -(-len(suites) // columns), columns, squeeze=False, sharey=True, sharex=True
+    ).flatten()
     for panel, suite in zip(panels, suites, strict=False):
         for (policy, measure), points in scored[scored["suite"] == suite].groupby(
             ["policy", "measure"]
@@ -135,7 +139,8 @@ def attempts_figure(scored: pd.DataFrame) -> str:
         panel.set_xlabel("samples k")
         panel.set_ylim(-3, 103)
         panel.grid(alpha=0.3)
-    for panel in list(panels):
+        panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    for panel in panels[len(suites) :]:
         panel.set_visible(False)
     figure.axes[0].set_ylabel("tasks, %")
     handles, labels = figure.axes[0].get_legend_handles_labels()
