@@ -178,7 +178,7 @@ class _Maker:
             )
         )
         cells = (reader_cell(), f"{LOOK.format(row_id=row_id)}\nfound", posed.submit)
-        self.keys.append(AnswerKey(task_id=task_id, value=posed.gold, solution=cells))
+        self.keys.append(AnswerKey(task_id=task_id, value=posed.gold, solution=cells, ways=2))
 
 
 # the functions are without annotations, as kernels lack the names of types

@@ -168,7 +168,7 @@ class _Maker:
             )
         )
         self.keys.append(
-            AnswerKey(task_id=task_id, value=value, solution=(*cells, "submit(answers)"))
+            AnswerKey(task_id=task_id, value=value, solution=(*cells, "submit(answers)"), ways=2)
         )
 
 
