@@ -148,14 +148,22 @@ def readable_rules(path: Path, hidden: frozenset[Path]) -> list[tuple[str, str]]
     Landlock can only allow, and allows whole trees: a folder above a hidden path is listed, and its
     children are allowed one by one. All paths must be resolved.
     """
+    above = frozenset(folder for secret in hidden for folder in secret.parents)
+    return _readable_rules(path, hidden, above)
+
+
+def _readable_rules(
+    path: Path, hidden: frozenset[Path], above: frozenset[Path]
+) -> list[tuple[str, str]]:
+    """As `readable_rules`; `above` are all folders above hidden paths."""
     if path in hidden:
         return []
-    if not any(path in secret.parents for secret in hidden):
+    if path not in above:
         return [(str(path), READ)]
     rules = [(str(path), LIST)]
     for child in sorted(path.iterdir()):
         # a link is allowed at its target, which may lie elsewhere: rules hold for real files
-        target = child.resolve()
+        target = child.resolve() if child.is_symlink() else child
         if target not in (path, *path.parents):
-            rules += readable_rules(target, hidden)
+            rules += _readable_rules(target, hidden, above)
     return rules

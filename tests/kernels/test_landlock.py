@@ -1,5 +1,6 @@
 """Which files a rule set opens, on a real tree."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchside_kernels.landlock import LIST, READ, readable_rules
@@ -27,6 +28,28 @@ def test_a_link_to_a_hidden_path_opens_nothing(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir()
     rules = readable_rules(tmp_path, frozenset([tmp_path / "secret"]))
     assert rules == [(str(tmp_path), LIST), (str(tmp_path / "open"), READ)]
+
+
+class Counted(frozenset[Path]):
+    """Hidden paths that count how often all of them are gone through."""
+
+    gone_through = 0
+
+    def __iter__(self) -> Iterator[Path]:
+        """Count."""
+        self.gone_through += 1
+        return super().__iter__()
+
+
+def test_hidden_paths_are_not_gone_through_for_each_folder(tmp_path: Path) -> None:
+    """With a thousand hidden paths a zygote would be seconds late, and all others with it."""
+    for number in range(20):
+        (tmp_path / str(number) / "open").mkdir(parents=True)
+    hidden = Counted(tmp_path / str(number) / "secret" for number in range(20))
+    rules = readable_rules(tmp_path, hidden)
+    assert rules.count((str(tmp_path / "7" / "open"), READ)) == 1
+    assert len(rules) == 41
+    assert hidden.gone_through == 1
 
 
 def test_packaged_files_are_found_by_pattern() -> None:
