@@ -17,29 +17,34 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def manifests() -> dict[str, SuiteManifest]:
     """Return all manifests by name, from the folder `task_specs`."""
-    found = {}
-    for path in sorted(_task_specs().glob("*/suite.yaml")):
-        manifest = read_yaml(path, SuiteManifest)
-        if manifest.name != path.parent.name:
-            raise InputError(
-                "the suite's name differs from its folder's", where=f"{path}: name",
-                value=manifest.name, fix=f"call it {path.parent.name}",
-            )  # fmt: skip
-        found[manifest.name] = manifest
-    return found
+    return {name: _read(path) for name, path in _files().items()}
 
 
 def manifest(name: str) -> SuiteManifest:
     """Return one manifest; `InputError` with the nearest name if there is none."""
-    known = manifests()
+    known = _files()
     if name in known:
-        return known[name]
+        return _read(known[name])
     near = get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     raise InputError(
         "unknown suite", where="suite", value=name,
         fix=f"{hint}known suites: {', '.join(known)}",
     )  # fmt: skip
+
+
+def _files() -> dict[str, Path]:
+    return {path.parent.name: path for path in sorted(_task_specs().glob("*/suite.yaml"))}
+
+
+def _read(path: Path) -> SuiteManifest:
+    manifest = read_yaml(path, SuiteManifest)
+    if manifest.name != path.parent.name:
+        raise InputError(
+            "the suite's name differs from its folder's", where=f"{path}: name",
+            value=manifest.name, fix=f"call it {path.parent.name}",
+        )  # fmt: skip
+    return manifest
 
 
 def _task_specs() -> Path:
