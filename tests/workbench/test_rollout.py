@@ -156,6 +156,7 @@ async def test_a_crashing_grader_is_no_reward(suite: Suite, home: Path) -> None:
 
 
 RUNAWAY = """
+import os
 import re
 from benchside.graders.grader import Verdict, register
 from benchside.graders.number import NumberGrader
@@ -169,7 +170,7 @@ class Runaway(NumberGrader):
             re.fullmatch("(a|a)*b", "a" * 60)  # holds Python's lock, and no signal handler runs
         if submitted == 2:
             raise ZeroDivisionError("on purpose")
-        return Verdict(True, "three")
+        return Verdict(True, "three" + os.environ.get("OPENAI_API_KEY", ""))  # no key gets here
 """
 
 
@@ -227,7 +228,7 @@ asyncio.run(again())  # processes serve another event loop, too
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=100, check=False,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "OPENAI_API_KEY": "sk-1"},
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "0.0\n0.0\n"), done.stderr
 

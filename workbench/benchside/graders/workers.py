@@ -12,10 +12,11 @@ import atexit
 import functools
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -30,6 +31,7 @@ from benchside_kernels.submission import Json
 START_S = 120.0  # for importing the graders, about a second on an idle machine
 SLACK_S = 5.0  # after which a worker ends itself, should nobody have ended it
 
+_SECRET = re.compile("KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
 _idle: list[_Worker] = []
 _slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
@@ -120,6 +122,7 @@ class _Worker:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "benchside.graders.worker"],
                 stdin=theirs.fileno(), stdout=subprocess.DEVNULL, start_new_session=True,
+                env=_without_secrets(os.environ),
             )  # fmt: skip
 
     @property
@@ -154,6 +157,11 @@ class _Worker:
         self._stream.close()
         self._process.kill()
         self._process.wait()
+
+
+def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without keys to servers, which no grader asks; known by their names only."""
+    return {name: value for name, value in environment.items() if not _SECRET.search(name)}
 
 
 @atexit.register
