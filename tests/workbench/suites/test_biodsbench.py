@@ -296,8 +296,17 @@ def test_what_is_wrong_with_the_data_is_said(home: Path, tmp_path: Path) -> None
     bad = folder(tmp_path / "c", [rows(frames)[0], "{}"], frames)
     with pytest.raises(InputError, match="line 2, field study_ids"):
         prepare("biodsbench", home, data=bad)
+    wrong = {"question_ids": "one", "code_histories": "[1", "test_cases": 5}
+    for field, value in wrong.items():
+        bad = folder(tmp_path / field, [{**rows(frames)[0], field: value}], frames)
+        with pytest.raises(InputError, match=f"line 1, field {field}"):
+            prepare("biodsbench", home, data=bad)
     (tmp_path / "d/biodsbench").mkdir(parents=True)
     (tmp_path / "d" / FILE).write_bytes((bad / FILE).read_bytes()[:80])
+    with pytest.raises(InputError, match="cannot be unpacked"):
+        prepare("biodsbench", home, data=tmp_path / "d")
+    packed = (bad / FILE).read_bytes()
+    (tmp_path / "d" / FILE).write_bytes(packed[:20] + b"\xff" * 9 + packed[29:])
     with pytest.raises(InputError, match="cannot be unpacked"):
         prepare("biodsbench", home, data=tmp_path / "d")
 

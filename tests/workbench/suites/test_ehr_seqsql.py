@@ -124,6 +124,14 @@ def test_malformed_items_are_refused_by_field(
         read_series(path)
 
 
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"id": ' + "9" * 5000 + "}"])
+def test_what_json_cannot_hold_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "data.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match="not JSON"):
+        read_series(path)
+
+
 def test_missing_data_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataMissingError, match="question file"):
         ehr_seqsql.build(BuildOptions(MANIFEST, tmp_path, tmp_path, seed=0, size=None))

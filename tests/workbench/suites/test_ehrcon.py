@@ -18,7 +18,7 @@ from benchside.library import prepare
 from benchside.suite import BuildOptions, SuiteBuild, SuiteManifest
 from benchside.suites import ehrcon
 from benchside.suites.ehrcon.labels import read_labels
-from benchside.suites.ehrcon.records import TABLES
+from benchside.suites.ehrcon.records import NOTE_COLUMNS, TABLES, read_notes
 from benchside_kernels.submission import encode
 
 REPOSITORY = Path(__file__).parents[3]
@@ -193,6 +193,8 @@ def test_a_pickle_that_would_run_something_is_refused(
         ({"7": [{"na": {"position": "1"}}]}, "no list 'data'"),
         ({"7": [{"na": {"data": [{"errors": None}], "position": "1"}}]}, "'errors'"),
         ({"7": [{"na": {"data": [{"errors": 0}], "position": "top"}}]}, "'position'"),
+        ({"7": [{"na": {"data": [{"errors": "²"}], "position": "1"}}]}, "'errors'"),
+        ({"7": [{"na": {"data": [{"errors": 0}], "position": "9" * 5000}}]}, "'position'"),
     ],
 )
 def test_malformed_labels_are_refused_by_field(tmp_path: Path, labels: object, match: str) -> None:
@@ -204,6 +206,17 @@ def test_malformed_labels_are_refused_by_field(tmp_path: Path, labels: object, m
     cut.write_bytes(pickle.dumps(labels)[:-1])
     with pytest.raises(InputError, match="cannot be read"):
         read_labels(cut)
+
+
+@pytest.mark.parametrize(("column", "value"), [("hadm_id", ""), ("row_id", "x")])
+def test_notes_without_a_stay_or_number_are_refused(
+    tmp_path: Path, column: str, value: str
+) -> None:
+    path = tmp_path / "notes.csv"
+    cells = {**dict.fromkeys(NOTE_COLUMNS, "1"), column: value}
+    path.write_text(f"{','.join(cells)}\n{','.join(cells.values())}\n")
+    with pytest.raises(InputError, match=rf"row 1, field '{column}'"):
+        read_notes([path])
 
 
 def test_missing_data_is_told(tmp_path: Path) -> None:

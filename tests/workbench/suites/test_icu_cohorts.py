@@ -111,6 +111,27 @@ def test_rows_are_cut_at_their_hour_and_split_by_possible_patient(tmp_path: Path
         to_image("leaky", type(divided)(leaked, divided.statics, divided.train, divided.test), "x")
 
 
+def test_an_unknown_sex_is_no_mans(tmp_path: Path) -> None:
+    tables = frames(hourly=False)
+    tables["sta"].loc[3, "sex"] = None
+    stays = read_stays(write(tmp_path, "mortality24", tables), binary=True)
+    assert stays.statics["sex"].isna().to_numpy().nonzero()[0].tolist() == [3]
+
+
+@pytest.mark.parametrize(("label", "stays"), [(5.0, STAYS), (0.0, STAYS), (None, 3), (None, 1)])
+def test_cohorts_with_nothing_to_tell_are_refused(
+    tmp_path: Path, label: float | None, stays: int
+) -> None:
+    tables = frames(hourly=False)
+    if label is not None:
+        tables["outc"]["label"] = label
+    for name in ("outc", "sta"):
+        tables[name] = tables[name].head(stays)
+    write(tmp_path, "kidney_function", tables)
+    with pytest.raises(InputError, match=r"too few|enough stays"):
+        build(tmp_path, size=2)
+
+
 def spoil(table: str, field: str, value: Any) -> Callable[[dict[str, Any]], None]:
     def change(tables: dict[str, Any]) -> None:
         tables[table][field] = tables[table][field].astype(object)
@@ -131,6 +152,12 @@ def twice(tables: dict[str, Any]) -> None:
     tables["dyn"].loc[13, "time"] = tables["dyn"].loc[12, "time"]
 
 
+def label_text(tables: dict[str, Any]) -> None:
+    label = tables["outc"]["label"].astype(str)
+    label[3] = "died"
+    tables["outc"]["label"] = label
+
+
 def as_text(tables: dict[str, Any]) -> None:
     tables["dyn"]["hr"] = tables["dyn"]["hr"].astype(str)
 
@@ -143,6 +170,10 @@ def as_text(tables: dict[str, Any]) -> None:
         (spoil("outc", "stay_id", 1002), "a label occurs twice", "outc.parquet, row 4, field 'st"),
         (spoil("sta", "stay_id", 1002), "a stay occurs twice", "sta.parquet, row 4, field 'stay"),
         (spoil("sta", "stay_id", 77), "is missing in sta", "outc.parquet, row 4, field 'stay_id'"),
+        (label_text, "a label is missing", "outc.parquet, row 4, field 'label'"),
+        (spoil("dyn", "hr", np.inf), "too large", "dyn.parquet, row 4, field 'hr'"),
+        (spoil("sta", "age", 1e300), "too large", "sta.parquet, row 4, field 'age'"),
+        (spoil("sta", "sex", "F"), "neither Female nor Male", "sta.parquet, row 4, field 'sex'"),
         (twice, "an hour of a stay occurs twice", "dyn.parquet, row 14, field 'time'"),
         (drop("dyn", "time"), "a field is missing", "dyn.parquet, field 'time'"),
         (drop("sta", "height"), "a field is missing", "sta.parquet, field 'height'"),

@@ -217,6 +217,17 @@ def set_value(key: str, column: str, value: Any) -> Callable[[Tables], None]:
     return change
 
 
+def set_first(value: float) -> Callable[[Tables], None]:
+    def change(written: Tables) -> None:
+        written["vitals_labs_mean"].iloc[2, 0] = value
+
+    return change
+
+
+def one_column(written: Tables) -> None:
+    written["patients"] = written["patients"]["age"]
+
+
 def drop_column(key: str, column: str) -> Callable[[Tables], None]:
     def change(written: Tables) -> None:
         written[key] = written[key].drop(columns=column)
@@ -247,6 +258,9 @@ def repeat_row(key: str) -> Callable[[Tables], None]:
     [
         (set_value("patients", "mort_icu", 3), "not 0 or 1", "patients, row 3, field 'mort_icu'"),
         (set_value("patients", "los_icu", -1), "0 or more", "patients, row 3, field 'los_icu'"),
+        (set_value("patients", "age", np.inf), "0 or more", "patients, row 3, field 'age'"),
+        (set_first(np.inf), "too large", "vitals_labs_mean, row 3, field 'heart rate'"),
+        (one_column, "single column", "table patients"),
         (set_value("interventions", "vaso", 7), "not 0 or 1", "row 3, field 'vaso'"),
         (drop_column("interventions", "vent"), "missing", "interventions, field 'vent'"),
         (drop_column("patients", "max_hours"), "missing", "patients, field 'max_hours'"),

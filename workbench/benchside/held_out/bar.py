@@ -20,7 +20,7 @@ Metric = Literal["auroc", "auprc", "mae"]
 SHARE = 0.85  # of the way from guessing to the plain model
 LUCK = 0.99  # guesses that stay below the bar, at least
 GUESSES = 400  # random rankings for the distribution of auprc
-FEWEST = 8  # held-out rows of each class, for the metrics of classes
+FEWEST = 8  # held-out rows, of each class for the metrics of classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,8 @@ def set_bar(metric: Metric, train: Floats, labels: Floats, scores: Floats) -> Ba
         return None
     plain = measure(metric, labels, scores)
     guess = _guess(metric, train, labels)
+    if metric == "mae" and not 0 < plain < guess:
+        return None
     raw = guess + SHARE * (plain - guess)
     # four figures of errors, three decimals of areas, rounded towards the guess
     if metric == "mae":

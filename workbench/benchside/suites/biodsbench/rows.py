@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import gzip
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from benchside.errors import InputError
 
@@ -20,7 +21,12 @@ _TABLE = re.compile(r"`(/workdir/[^`]+)`.*?whose name is `(\w+)`\. Shape is \((\
 
 def _sources(value: object) -> object:
     """A list of texts, which is packed as its Python literal."""
-    return ast.literal_eval(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return ast.literal_eval(value)
+    except (SyntaxError, TypeError, MemoryError, RecursionError) as problem:
+        raise ValueError(f"not a literal of Python: {problem}") from None
 
 
 class Row(BaseModel):
@@ -36,7 +42,7 @@ class Row(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     study_ids: str
-    question_ids: str
+    question_ids: Annotated[str, Field(pattern="^[0-9]{1,9}$")]
     queries: str
     dataframes: str
     code_histories: Annotated[tuple[str, ...], BeforeValidator(_sources)]
@@ -96,7 +102,7 @@ def _text(path: Path) -> bytes:
         return packed
     try:
         return gzip.decompress(packed)
-    except (OSError, EOFError) as problem:
+    except (OSError, EOFError, zlib.error) as problem:
         raise InputError(
             f"the file cannot be unpacked: {problem}", where=path, fix="get the file again"
         ) from None

@@ -16,6 +16,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import re
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,10 +27,11 @@ from benchside.suites.ehrsql.question import FETCH_AGAIN, read_items
 
 _PLAIN = {("collections", "OrderedDict"): OrderedDict, ("collections", "defaultdict"): defaultdict}
 
+_NUMBER = re.compile("[0-9]{1,9}")
 # what `json` and `pickle` raise on damaged input
 _UNREADABLE = (
-    EOFError, ValueError, LookupError, AttributeError, TypeError, OverflowError,
-    pickle.UnpicklingError,
+    EOFError, ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError,
+    MemoryError, pickle.UnpicklingError,
 )  # fmt: skip
 
 
@@ -83,7 +85,7 @@ def _entities(where: str, note: str, listed: object) -> Iterator[Entity]:
 
 def _errors(item: object, where: str) -> int:
     errors = item.get("errors") if isinstance(item, dict) else None
-    if isinstance(errors, str) and errors.strip().isdigit():
+    if isinstance(errors, str) and _NUMBER.fullmatch(errors.strip()):
         errors = int(errors)
     if not isinstance(errors, int) or errors < 0:
         raise _refusal("'errors' of an entity is no number of columns", where, errors)
@@ -92,7 +94,7 @@ def _errors(item: object, where: str) -> int:
 
 def _line(told: dict[object, object], where: str) -> int:
     line = told.get("position")
-    if not str(line).strip().isdigit():
+    if not _NUMBER.fullmatch(str(line).strip()):
         raise _refusal("'position' of an entity is no line number", where, line)
     return int(str(line))
 

@@ -74,6 +74,14 @@ def read_notes(paths: Sequence[Path]) -> pd.DataFrame:
             )  # fmt: skip
         for column in ("row_id", "subject_id", "hadm_id"):
             frame[column] = frame[column].str.strip().str.removesuffix(".0")
+            wrong = ~frame[column].str.fullmatch("[0-9]{1,15}")
+            if wrong.any():
+                row = int(wrong.to_numpy().argmax())
+                raise InputError(
+                    "not a number of a note, patient or stay",
+                    where=f"{path}, row {row + 1}, field {column!r}", value=frame[column].iloc[row],
+                    fix=FETCH_AGAIN,
+                )  # fmt: skip
         parts.append(frame[list(NOTE_COLUMNS)])
     return pd.concat(parts, ignore_index=True).drop_duplicates("row_id", ignore_index=True)
 

@@ -18,6 +18,7 @@ from benchside.suites.ehrshot.labels import FIX, last_rows, read_csv, read_label
 from benchside.suites.ehrshot.source import Examples, disjoint
 
 MOST_CODES, MOST_MEASURED = 300, 60
+LARGEST = 1e30  # value, as features are float32; inf and nan are no values either
 FIELDS = ("patient_id", "start", "code", "value")
 
 
@@ -127,7 +128,8 @@ def _load(con: duckdb.DuckDBPyConnection, path: Path) -> None:
             )  # fmt: skip
         con.read_csv(str(path), header=True, dtype=kinds, delimiter=",").create_view("raw")
         con.sql(
-            "CREATE TABLE events AS SELECT patient_id, start, code, try_cast(value AS DOUBLE) "
+            "CREATE TABLE events AS SELECT patient_id, start, code, CASE WHEN "
+            f"abs(try_cast(value AS DOUBLE)) < {LARGEST} THEN try_cast(value AS DOUBLE) END "
             "AS value FROM raw WHERE code IS NOT NULL AND start IS NOT NULL"
         )
         size = con.execute("SELECT count(*) FROM events").fetchall()[0][0]

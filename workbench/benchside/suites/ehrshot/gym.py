@@ -1,33 +1,29 @@
 """MedAgentGym's layout: a task file, features of the model CLMBR as pickles, labels by split.
 
-Pickles are read by an unpickler that knows numpy arrays, times and plain containers, nothing else:
-a pickle could run any code.
+A pickle could run any code, so `pickled` reads numpy arrays, times and plain containers only.
 """
 
 from __future__ import annotations
 
 import json
-import pickle
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchside.errors import InputError
 from benchside.suites.ehrshot.labels import FIX, last_rows, read_labels
+from benchside.suites.ehrshot.pickled import UNREADABLE, read_pickle
 from benchside.suites.ehrshot.source import Examples, disjoint
 from benchside.suites.longitudinal.catalogue import KINDS
 
 SPLITS = ("train", "val", "test")
 PARTS = ("data_matrix", "patient_ids", "labeling_time")
-_KNOWN = {
-    ("numpy", "ndarray"), ("numpy", "dtype"), ("datetime", "datetime"), ("_codecs", "encode"),
-    *((f"numpy.{core}.multiarray", name) for core in ("core", "_core")
-      for name in ("_reconstruct", "scalar")),
-    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
-}  # fmt: skip
+Array = NDArray[Any]
 
 
 class Gym:
@@ -77,13 +73,13 @@ class Gym:
 def _kinds(path: Path) -> list[str]:
     """The tasks' names in their order."""
     found: list[str] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         if not line.strip():
             continue
         try:
             task = json.loads(line)
             name = task["task_name"]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (ValueError, RecursionError, KeyError, TypeError) as error:  # not UTF-8, not JSON
             raise InputError(
                 "not a task with a task_name", where=f"{path}, line {number}, field 'task_name'",
                 value=str(error), fix=FIX,
@@ -94,22 +90,16 @@ def _kinds(path: Path) -> list[str]:
                 where=f"{path}, line {number}, field 'task_name'", value=name, fix=FIX,
             )  # fmt: skip
         found.append(name)
+    if not found:
+        raise InputError("the file has no tasks", where=path, fix=FIX)
     return found
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _KNOWN:
-            raise pickle.UnpicklingError(f"{module}.{name} is not a numpy array or a time")
-        return super().find_class(module, name)
 
 
 def _read_features(path: Path) -> pd.DataFrame:
     """patient_id, labeling_time, and features named 0, 1, 2 …"""
     try:
-        with path.open("rb") as file:
-            content = _Unpickler(file).load()
-    except (pickle.UnpicklingError, EOFError, ValueError, AttributeError, ImportError) as error:
+        content: Any = read_pickle(path)
+    except UNREADABLE as error:
         raise InputError(
             "the pickle is damaged, cut off, or holds more than numpy arrays", where=path,
             value=str(error), fix=f"{FIX}; features must be numpy arrays",
@@ -117,20 +107,70 @@ def _read_features(path: Path) -> pd.DataFrame:
     for part in PARTS:
         if not isinstance(content, dict) or part not in content:
             raise InputError("a part is missing", where=f"{path}, field {part!r}", fix=FIX)
-    matrix, ids, times = (np.asarray(content[part]) for part in PARTS)
-    if matrix.ndim != 2 or len({len(matrix), len(ids), len(times)}) > 1:
+    matrix, ids, times = (_rows(content[part], path, part) for part in PARTS)
+    if (matrix.ndim, ids.ndim, times.ndim) != (2, 1, 1) or len(
+        {len(matrix), len(ids), len(times)}
+    ) > 1:
         raise InputError(
             "the parts do not have one row each", where=f"{path}, field 'data_matrix'",
             value=[matrix.shape, ids.shape, times.shape], fix=FIX,
         )  # fmt: skip
-    wrong = ~np.isfinite(matrix.astype("float64")).all(axis=1)
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise InputError(
-            "a feature is not a finite number", where=f"{path}, row {row + 1}, field 'data_matrix'",
-            value=int(ids[row]), fix=FIX,
-        )  # fmt: skip
-    frame = pd.DataFrame(matrix.astype("float32"))
-    frame.insert(0, "patient_id", ids.astype("int64"))
-    frame.insert(1, "labeling_time", pd.to_datetime(pd.Series(times)).to_numpy("datetime64[ns]"))
+    made = [
+        _converted(matrix, _numbers, "a feature is not a finite number", path, PARTS[0]),
+        _converted(ids, _whole, "not a patient's number", path, PARTS[1]),
+        _converted(times, _times, "not a time", path, PARTS[2]),
+    ]
+    frame = pd.DataFrame(made[0])
+    frame.insert(0, "patient_id", made[1])
+    frame.insert(1, "labeling_time", made[2])
     return frame
+
+
+def _rows(value: object, path: Path, part: str) -> Array:
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            "the rows are not all of one length", where=f"{path}, field {part!r}",
+            value=str(error), fix=FIX,
+        ) from None  # fmt: skip
+
+
+def _converted(
+    values: Array, convert: Callable[[Array], Array], what: str, path: Path, part: str
+) -> Array:
+    """Convert all rows, or name the first that cannot be."""
+    try:
+        return convert(values)
+    except (ValueError, TypeError, OverflowError):
+        row = next(n for n in range(len(values)) if not _converts(values[n : n + 1], convert))
+        raise InputError(
+            what, where=f"{path}, row {row + 1}, field {part!r}", value=str(values[row])[:80],
+            fix=FIX,
+        ) from None  # fmt: skip
+
+
+def _converts(values: Array, convert: Callable[[Array], Array]) -> bool:
+    try:
+        convert(values)
+    except (ValueError, TypeError, OverflowError):
+        return False
+    return True
+
+
+def _numbers(matrix: Array) -> Array:
+    with np.errstate(over="ignore"):
+        found = matrix.astype("float32")
+    if not np.isfinite(found).all():
+        raise ValueError
+    return found
+
+
+def _whole(ids: Array) -> Array:
+    if any(isinstance(one, float) and not one.is_integer() for one in ids.tolist()):
+        raise ValueError
+    return np.array([int(one) for one in ids.tolist()], dtype="int64")
+
+
+def _times(times: Array) -> Array:
+    return pd.to_datetime(pd.Series(times)).to_numpy("datetime64[ns]")

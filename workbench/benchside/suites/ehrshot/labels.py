@@ -26,6 +26,7 @@ FIX = (
     "prepares it"
 )
 _TRUTH = {"true": 1, "false": 0, "1": 1, "0": 0, "1.0": 1, "0.0": 0}
+_ZONE = re.compile(r"([T ][\d:.]+)(?:Z|[+-]\d\d:?\d\d)$")  # times are local
 _TENSOR = re.compile(r"tensor\((\d+)\)")
 
 
@@ -39,7 +40,8 @@ def read_labels(path: Path, kind: str) -> pd.DataFrame:
     # MedAgentGym's files may hold the text of tensors
     ids = frame["patient_id"].str.replace(_TENSOR, r"\1", regex=True)
     refuse(~ids.str.fullmatch(r"\d{1,18}"), frame, "not a patient's number", path, "patient_id")
-    time = pd.to_datetime(frame["prediction_time"], errors="coerce", format="ISO8601")
+    clock = frame["prediction_time"].str.replace(_ZONE, r"\1", regex=True)
+    time = pd.to_datetime(clock, errors="coerce", format="ISO8601")
     refuse(time.isna(), frame, "not a time", path, "prediction_time")
     text = frame["value"].str.strip().str.lower()
     if kind in LEVELS or kind == "chexpert":
@@ -55,7 +57,7 @@ def read_labels(path: Path, kind: str) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "patient_id": ids.astype("int64"),
-            "prediction_time": time.dt.tz_localize(None),
+            "prediction_time": time,
             "value": value.astype("int64"),
         }
     )

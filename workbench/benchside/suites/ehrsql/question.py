@@ -106,7 +106,7 @@ def _parse_list(text: str, path: Path) -> list[object]:
 def _parse(text: str, where: str) -> object:
     try:
         content: object = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # too long a number, too deep a nesting
         raise InputError(
             "not JSON, or cut off", where=where, value=str(error), fix=FETCH_AGAIN
         ) from None

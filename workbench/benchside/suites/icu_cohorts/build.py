@@ -18,7 +18,7 @@ import pandas as pd
 
 from benchside.cell_source import cell_source
 from benchside.errors import DataMissingError, InputError
-from benchside.held_out.bar import Metric, enough
+from benchside.held_out.bar import FEWEST, Metric, enough
 from benchside.held_out.leakage import Timed, late, refuse
 from benchside.held_out.models import fit_risk, fit_value, summarise
 from benchside.held_out.question import Part, Question, pose
@@ -143,14 +143,15 @@ def _add(
     """Add a cohort's questions and its image, if any question can be told from guessing."""
     divided = divide(stays, seed, binary=KINDS[kind].binary)
     train, test = divided.train["value"], divided.test["value"]
-    if KINDS[kind].binary and not all(enough(side.to_numpy(np.float64)) for side in (train, test)):
+    sides = [side.to_numpy(np.float64) for side in (train, test)]
+    if not all(enough(one) if KINDS[kind].binary else len(one) >= FEWEST for one in sides):
         counts[f"dropped: {kind} {source} has too few cases"] += len(KINDS[kind].metrics)
         return
     image = to_image(f"{options.manifest.name}.{name}", divided, SOURCES[source])
     x = features(divided.hours, divided.statics)
     fit = fit_risk if KINDS[kind].binary else fit_value
     part = Part(
-        train.to_numpy(np.float64),
+        sides[0],
         test,
         fit(x.loc[train.index], train, x.loc[test.index]).to_numpy(np.float64),
     )

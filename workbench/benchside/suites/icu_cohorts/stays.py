@@ -20,6 +20,7 @@ from benchside.errors import InputError
 
 FILES = ("dyn", "outc", "sta")
 STATICS = ("age", "sex", "height", "weight")
+LARGEST = 1e30  # value, as models take float32
 FIX = "get the file again from demo_data of https://github.com/rvandewater/YAIB"
 
 
@@ -30,7 +31,7 @@ class Stays:
     Args:
         hours: stay_id, hour and measurements; sorted, one row a stay and hour.
         labels: stay_id, value, and hour where labels are hourly.
-        statics: by stay_id; sex is 1 for women.
+        statics: by stay_id; sex is 1 for women, 0 for men, NaN where it is not known.
     """
 
     hours: pd.DataFrame
@@ -64,8 +65,8 @@ def read_stays(paths: Mapping[str, Path], *, binary: bool) -> Stays:
     )
     keys = ["stay_id", "hour"] if "hour" in labels else ["stay_id"]
     _refuse(labels.duplicated(keys), labels, "a label occurs twice", paths["outc"], "stay_id")
-    value = labels["label"].astype("float64")
-    wrong = value.isna() | (~value.isin([0, 1]) if binary else value.abs() > 1e6)
+    value = pd.to_numeric(labels["label"], errors="coerce").astype("float64")
+    wrong = ~(value.isin([0, 1]) if binary else value.between(0, 1e6))
     _refuse(wrong, labels, "a label is missing or not of this task", paths["outc"], "label")
     known = hours[keys].drop_duplicates()
     matched = labels[keys].merge(known, on=keys, how="left", indicator=True)["_merge"] == "both"
@@ -78,14 +79,23 @@ def read_stays(paths: Mapping[str, Path], *, binary: bool) -> Stays:
             "a measurement is not a number", where=f"{paths['dyn']}, field {named[0]!r}",
             value=str(hours[named[0]].iloc[0]), fix=FIX,
         )  # fmt: skip
+    sexes = statics["sex"].map({"Female": 1.0, "Male": 0.0})
+    wrong = sexes.isna() & statics["sex"].notna()
+    _refuse(wrong, statics, "neither Female nor Male", paths["sta"], "sex")
+    for frame, path, names in (
+        (hours, paths["dyn"], [name for name in hours if name not in ("stay_id", "hour")]),
+        (statics, paths["sta"], ["age", "height", "weight"]),
+    ):
+        for name in names:
+            number = pd.to_numeric(frame[name], errors="coerce")
+            wrong = (number.isna() & frame[name].notna()) | (number.abs() > LARGEST)
+            _refuse(wrong, frame, "not a number, or too large", path, str(name))
     kinds = {name: "float32" for name in hours if name not in ("stay_id", "hour")}
     hours = hours.astype(kinds)
     return Stays(
         hours=hours.sort_values(["stay_id", "hour"], ignore_index=True),
         labels=labels[keys].assign(value=value),
-        statics=statics.assign(sex=(statics["sex"] == "Female").astype("float64"))
-        .set_index("stay_id")[list(STATICS)]
-        .astype("float64"),
+        statics=statics.assign(sex=sexes).set_index("stay_id")[list(STATICS)].astype("float64"),
     )
 
 

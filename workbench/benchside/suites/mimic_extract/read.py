@@ -16,6 +16,7 @@ IDS = ["subject_id", "hadm_id", "icustay_id"]
 KEYS = [*IDS, "hours_in"]
 NEEDED = ("age", "gender", "mort_icu", "mort_hosp", "los_icu", "max_hours")
 TIMES = ("admittime", "dischtime", "deathtime", "intime", "outtime")
+LARGEST = 1e30  # value, as models take float32
 FIX = "write the file again with mimic_direct_extract.py of https://github.com/MLforHealth/MIMIC_Extract"
 
 
@@ -55,7 +56,8 @@ def _table(path: Path, key: str, levels: list[str]) -> pd.DataFrame:
             "the file is damaged, cut off or not HDF5", where=f"{path}, table {key}",
             value=str(error).strip().partition("\n")[0], fix=FIX,
         ) from None  # fmt: skip
-    assert isinstance(frame, pd.DataFrame)
+    if not isinstance(frame, pd.DataFrame):
+        raise _error("not a table but a single column", path, key, None, type(frame).__name__)
     missing = [level for level in levels if level not in frame.index.names]
     if missing:
         raise _error("a level of the index is missing", path, key, missing[0], frame.index.names)
@@ -76,6 +78,8 @@ def _means(path: Path) -> pd.DataFrame:
         if not is_numeric_dtype(frame[name]):
             value = str(frame[name].iloc[0])
             raise _error("a measurement is not a number", path, "vitals_labs_mean", name, value)
+        wrong = frame[name].abs() > LARGEST
+        _refuse(wrong, frame, "a value is too large", path, "vitals_labs_mean", str(name))
     return frame.astype("float32")
 
 
@@ -93,7 +97,7 @@ def _patients(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
         _refuse(wrong, frame, "an outcome is not 0 or 1", path, "patients", name)
     for name in ("los_icu", "max_hours", "age"):
         number = pd.to_numeric(frame[name], errors="coerce")
-        wrong = number.isna() | (number < 0)
+        wrong = ~number.between(0, LARGEST)
         _refuse(wrong, frame, "not a number of 0 or more", path, "patients", name)
         frame[name] = number
     for name in TIMES:
