@@ -117,6 +117,16 @@ def test_parts_and_near_spellings_are_found(index: DataIndex) -> None:
         index.near(text.encode("utf-8", "replace").decode())
 
 
+def test_no_term_is_an_error(index: DataIndex) -> None:
+    """An error here would be the infrastructure's, and unscore an episode at the policy's will."""
+    for term in ("", "\0", "asp\0irin", "\ud800aspirin", '"asp*', "1" * 5_000, "nan", "x" * 10**5):
+        for look in (index.exact, index.containing, index.near):
+            look(term)
+    assert found(index, index.containing("pi\0rin\ud800")) == found(
+        index, index.containing("pirin")
+    )
+
+
 def test_questions_get_readable_answers(index: DataIndex) -> None:
     assert "drugs (variable): 6 rows, 7 columns" in asked(index, about="tables")
     columns = asked(index, about="columns", table="drugs")

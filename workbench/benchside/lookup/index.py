@@ -139,7 +139,7 @@ class DataIndex:
 
     def exact(self, term: str, column_id: int | None = None) -> list[Match]:
         """Return where a value stands, of any case; of a day, all times of it."""
-        folded = term.strip().casefold()
+        folded = _folded(term)
         with self._open() as con:
             found = con.execute(
                 "SELECT column_id, text, n FROM term JOIN occurrence ON term_id = id "
@@ -170,7 +170,7 @@ class DataIndex:
 
         At most `MOST_COMPARED` of them.
         """
-        folded = term.strip().casefold()[:MAX_TERM_CHARS]
+        folded = _folded(term)[:MAX_TERM_CHARS]
         pieces = sorted(_grams(folded))
         if pieces:
             source = (
@@ -192,7 +192,7 @@ class DataIndex:
 
     def near(self, term: str, column_id: int | None = None, limit: int = 20) -> list[Match]:
         """Return texts that resemble a term, most alike first."""
-        folded = term.strip().casefold()[:MAX_TERM_CHARS]
+        folded = _folded(term)[:MAX_TERM_CHARS]
         with self._open() as con:
             pieces = _rarest(con, folded)
             if not pieces:
@@ -240,6 +240,11 @@ def _rarest(con: sqlite3.Connection, folded: str) -> list[str]:
             break
         chosen.append(gram)
     return chosen
+
+
+def _folded(term: str) -> str:
+    """A term as the index holds texts, without what SQLite cannot hold or takes for the end."""
+    return term.encode(errors="ignore").decode().replace("\0", "").strip().casefold()
 
 
 def _grams(folded: str) -> set[str]:
