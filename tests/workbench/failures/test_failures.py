@@ -8,13 +8,15 @@ import pytest
 from rich.console import Console
 
 from benchside.batch import run_batch
+from benchside.failures.biomedical import biomedical
+from benchside.failures.case import Case
 from benchside.failures.command import FILE, analyse_run, print_failures
 from benchside.failures.finding import PRACTICE_KINDS, FailureRow
 from benchside.failures.labelled import plant, play_planted
 from benchside.library import Suite
 from benchside.policies import make_policy
 from benchside.provenance import provenance
-from benchside.rollout import Assignment
+from benchside.rollout import Assignment, run_episode
 from benchside.store import RunConfig, RunFolder
 from benchside_kernels.backend import KernelMaker
 from benchside_kernels.makers import open_kernels
@@ -33,6 +35,18 @@ async def test_faults_of_conduct_are_found(suite: Suite, maker: KernelMaker) -> 
         assert one.kinds - PRACTICE_KINDS == one.fault.kinds, (one.fault.name, one.findings)
         for finding in one.findings:
             assert finding.evidence
+
+
+async def test_small_counts_that_were_asked_for_are_no_finding(
+    suite: Suite, maker: KernelMaker, tmp_path: Path
+) -> None:
+    counted = "import pandas as pd\ncounts = pd.Series([1, 1, 2]).value_counts().reset_index()\n"
+    for cell, kinds in [("submit(counts)", []), ("print(counts)\nsubmit(1)", ["small cells"])]:
+        cells = tmp_path / "cells.py"
+        cells.write_text(counted + cell)
+        assignment = Assignment(suite, suite.tasks[0], make_policy(f"scripted:{cells}"), 0, 0)
+        episode = await run_episode(assignment, provenance(0, maker.isolation), maker=maker)
+        assert [one.kind for one in biomedical(Case(episode))] == kinds
 
 
 async def test_a_run_is_analysed_by_policy(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from benchside.export.redaction import MIN_CELL
 from benchside.failures.case import Case
@@ -16,6 +17,7 @@ from benchside.failures.facts import queries_of
 from benchside.failures.finding import Finding
 from benchside.failures.lineage import Step, base, read, steps, written
 from benchside_kernels.cell import CellResult
+from benchside_kernels.submission import MIME as SUBMISSION_MIME
 
 MANY_TESTS = 5
 
@@ -249,19 +251,25 @@ def _rounds(loop: ast.For | ast.ListComp | ast.DictComp | ast.GeneratorExp) -> i
 
 
 def _small(case: Case) -> Iterator[Finding]:
-    """Counts of groups that are shown and may point to persons."""
+    """Counts of groups that are shown and may point to persons; the answer was asked for."""
     sources: set[str] = set()
     for cell in case.cells:
         if cell.status != "ok" or cell.source in sources or not _counts_groups(cell):
             continue
         sources.add(cell.source)
-        small = [n for n in _counts_shown(case.seen(cell)) if 0 < n < MIN_CELL]
+        small = [n for n in _counts_shown(case.seen(_without_answer(cell))) if 0 < n < MIN_CELL]
         if small:
             yield Finding(
                 kind="small cells", cell_id=cell.cell_id,
                 evidence=f"{len(small)} groups of fewer than {MIN_CELL}, the smallest of "
                 f"{min(small)}",
             )  # fmt: skip
+
+
+def _without_answer(cell: CellResult) -> CellResult:
+    """A cell without the display of what it submitted."""
+    outputs = [one for one in cell.outputs if SUBMISSION_MIME not in one.get("data", {})]
+    return replace(cell, outputs=tuple(outputs))
 
 
 def _counts_groups(cell: CellResult) -> bool:
