@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,6 +20,7 @@ from benchside.graders import grade
 from benchside.library import Suite, prepare
 from benchside.manifests import manifest
 from benchside.suite import BuildOptions
+from benchside.suites.ehrshot.assets import _load
 from benchside.suites.ehrshot.build import _source, to_image
 from benchside.suites.ehrshot.labels import CHEXPERT, answers
 from benchside.suites.ehrshot.source import Examples
@@ -225,6 +227,17 @@ def test_damaged_tables_are_refused_by_row_and_field(
     assert what in found.value.what
     assert where in str(found.value.where)
     assert sorted(path.name for path in home.iterdir()) == before
+
+
+def test_values_beyond_any_measurement_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "ehrshot.csv"
+    values = ("1.5", "inf", "-inf", "nan", "1e300", "1e999", "text", "")
+    lines = [f"7,2020-01-0{day},A,{value}" for day, value in enumerate(values, 1)]
+    path.write_text("\n".join(["patient_id,start,code,value", *lines]))
+    with duckdb.connect() as con:
+        _load(con, path)
+        found = con.execute("SELECT value FROM events ORDER BY start").fetchall()
+    assert found == [(1.5,), *[(None,)] * 7]
 
 
 class Touching:

@@ -1,5 +1,6 @@
 """Suite `rounds`: two ways agree in every turn, solutions solve, parts are graded one by one."""
 
+import re
 import sqlite3
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -64,6 +65,19 @@ def test_series_are_new_and_their_families_stay_in_one_split(suite: SuiteBuild) 
     assert same <= 2, "a constant would solve more than 1%"
     lengths = Counter(len(key.value) for key in suite.keys if isinstance(key.value, dict))
     assert set(lengths) == {2, 3, 4, 5}
+
+
+def test_a_change_names_its_years_whichever_comes_first(suite: SuiteBuild) -> None:
+    falling = 0
+    for task, key in zip(suite.tasks, suite.keys, strict=True):
+        asked = re.search(r" in (\d+)\?\nq2\. And in (\d+)\?\nq3\. (.*)", task.prompt)
+        if asked is None:
+            continue
+        assert f"from {asked[1]} to {asked[2]}?" in asked[3]
+        value = key.value
+        assert isinstance(value, dict) and value["q3"] == value["q2"] - value["q1"]  # type: ignore[operator]
+        falling += asked[2] < asked[1]
+    assert falling > 1
 
 
 @pytest.mark.slow

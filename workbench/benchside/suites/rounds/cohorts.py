@@ -206,7 +206,7 @@ def _years(role: Role) -> Course:
             Turn(f"How many patients {_all(view, role, one)} in {first}?", INTEGER, queries[0], counts[0]),
             Turn(f"And in {second}?", INTEGER, queries[1], counts[1]),
             Turn(
-                "By how much did the number change from the former year to the latter? A fall is negative.",
+                f"By how much did the number change from {first} to {second}? A fall is negative.",
                 INTEGER, change, counts[1] - counts[0],
             ),
             Turn(
