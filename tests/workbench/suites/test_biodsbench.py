@@ -168,6 +168,9 @@ def rows(frames: Mapping[str, pd.DataFrame]) -> list[dict[str, str]]:
         "model": ("from sklearn.svm import SVC\nm = SVC()", "assert m.C == 1"),
         "nobody's": ("n = 3", "assert m == n"),
         "nothing": ("n = 3", "assert 1 == 1"),
+        "not a number": (
+            READ + 'mean = patients["AGE"].mean()', f"assert not abs(mean - {age.mean()}) > 1e-8"
+        ),
     }  # fmt: skip
     return [
         {
@@ -203,8 +206,8 @@ def suite(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Suite:
 
 def test_what_proves_something_is_kept(suite: Suite) -> None:
     assert suite.record.counts == {
-        "items": 17, "tasks": 8, "studies": 1,
-        "left out: the assertions hold for a stub": 2,
+        "items": 18, "tasks": 8, "studies": 1,
+        "left out: the assertions hold for a stub": 3,
         "left out: the reference fails: NameError": 1,
         "left out: its code is not Python": 1,
         "left out: the assertions do not hold for the reference": 1,
@@ -283,7 +286,7 @@ def test_what_is_wrong_with_the_data_is_said(home: Path, tmp_path: Path) -> None
     with pytest.raises(DataMissingError, match="no BioDSBench tasks"):
         prepare("biodsbench", home, data=tmp_path)
     no_tables = folder(tmp_path / "a", rows(frames), {})
-    with pytest.raises(DataMissingError, match="16 tasks were read, 0 can be run") as missing:
+    with pytest.raises(DataMissingError, match="17 tasks were read, 0 can be run") as missing:
         prepare("biodsbench", home, data=no_tables)
     assert (
         f"biodsbench/{STUDY}/: data_clinical_patient.csv, data_clinical_sample.csv, data_cna"

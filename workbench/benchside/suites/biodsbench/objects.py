@@ -20,7 +20,7 @@ KINDS = {
     "series": "a Series",
     "scalar": "a number, text or truth value",
 }
-CONSTANTS: tuple[Any, ...] = (0, 1, 1e-9, True, "")
+CONSTANTS: tuple[Any, ...] = (0, 1, 1e-9, True, "", {"$float": "nan"})
 MAX_ROWS, MAX_CELLS = 2_000, 20_000  # of a stub
 
 
