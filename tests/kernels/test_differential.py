@@ -38,7 +38,7 @@ async def outcomes(maker: KernelMaker) -> dict[str, str]:
     seen = {}
     async with KernelSession(maker=maker) as session:
         for cell in corpus():
-            result = await session.run(cell.source, timeout_s=30)
+            result = await session.run(cell.source, timeout_s=100)
             seen[cell.name] = f"{result.status} {json.dumps(normal(result.outputs), indent=1)}"
             if not session.alive:
                 await session.restart()
@@ -67,6 +67,7 @@ def documented() -> set[str]:
     return {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
 
 
+@pytest.mark.timeout(400)
 async def test_front_ends_differ_only_where_documented() -> None:
     if problem := sandbox_problem():
         pytest.skip(f"no sandbox here: {problem}")
