@@ -165,8 +165,11 @@ class ZygoteProcess:
     async def _refill(self) -> None:
         await asyncio.sleep(REFILL_AFTER_S)
         with contextlib.suppress(KernelStartError):  # whoever needs a kernel will be told
-            while len(self._stock) < self._stock_size and not self._answers and not self.gone:
-                self._stock.append(await self._fork())
+            while len(self._stock) < self._stock_size and not self.gone:
+                if self._answers:
+                    await asyncio.wait(self._answers.values())
+                else:
+                    self._stock.append(await self._fork())
 
     def _take(self, message: Message, fds: list[int]) -> None:
         """Take one packet of the zygote."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -50,3 +51,13 @@ async def gone(pids: Iterable[int], timeout_s: float = 5.0) -> None:
     """Wait until none of these processes runs."""
     left = list(pids)
     await until(lambda: not any(map(is_running, left)), timeout_s)
+
+
+async def settled(count: Callable[[], tuple[int, ...]], still_s: float = 2.0) -> tuple[int, ...]:
+    """Return counts once they have stayed the same for a while."""
+    last, since = count(), time.monotonic()
+    while time.monotonic() - since < still_s:
+        await asyncio.sleep(0.05)
+        if (now := count()) != last:
+            last, since = now, time.monotonic()
+    return last

@@ -37,6 +37,7 @@ from tests.kernels.processes import (
     is_running,
     newest_child,
     open_descriptors,
+    settled,
     until,
 )
 
@@ -281,8 +282,7 @@ async def test_starts_given_up_at_any_point_leave_nothing() -> None:
             known = map(open_descriptors, ("self", supervisor, zygote))
             return (*known, len(below(supervisor)))
 
-        await asyncio.sleep(0.5)
-        before = counts()
+        before = await settled(counts)
 
         async def start() -> None:
             async with KernelSession(maker=maker) as session, await session.fork():
@@ -294,7 +294,7 @@ async def test_starts_given_up_at_any_point_leave_nothing() -> None:
             task.cancel()
             await asyncio.wait([task])
             assert task.cancelled() or task.exception() is None
-        await until(lambda: counts() == before)
+        assert await settled(counts) == before
 
 
 async def test_a_display_that_is_too_large_becomes_a_note() -> None:
