@@ -296,6 +296,11 @@ def _cut(text: str, budget: int) -> str:
     return text[:half] + mark + text[len(text) - half :]
 
 
+def joined(text: str | list[str]) -> str:
+    """Return a text of an output, which nbformat keeps as one string or as a list of lines."""
+    return text if isinstance(text, str) else "".join(text)
+
+
 def _append_stream(outputs: list[Output], output: Output) -> None:
     """Append an output; a stream that follows one of its name joins it, as in nbformat."""
     last = outputs[-1] if outputs else None

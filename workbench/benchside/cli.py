@@ -62,6 +62,10 @@ console = Console(markup=False, highlight=False)  # task texts may hold anything
 app.add_typer(kernelspecs.app, name="kernelspec")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Beside = Annotated[
+    str | None,
+    typer.Option(help="Runs to take exploit floor and contamination from, such as 'runs/*'."),
+]
 Data = Annotated[
     Path | None,
     typer.Option(help="Folder with your copy of the data.", envvar=DATA_VARIABLE),
@@ -345,11 +349,12 @@ def scores(
     against: Annotated[
         str | None, typer.Option(help="Compare every other policy with this one, task by task.")
     ] = None,
+    beside: Beside = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a run's scores with 95% intervals: success, pass@k, majority, times, tokens, floors."""
+    """Show a run's scores with 95% intervals: success, pass@k, majority, costs, floors."""
     loaded = load_run(run)
-    found = score_rows(loaded, by)
+    found = score_rows(loaded, by, beside=None if beside is None else load_run(beside))
     policies = [name for name in dict.fromkeys(loaded.episodes["policy"]) if name != against]
     compared = [compare(loaded.episodes, name, against) for name in policies if against]
     if as_json:

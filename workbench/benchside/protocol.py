@@ -19,6 +19,7 @@ from benchside.policy import Action, Message, ToolCall, ToolName, Usage
 from benchside.task import AnswerKind, AnswerSchema, TaskSpec
 from benchside.tools import TOOL_NAMES, definition, host_request, prompt_line, terminal_cell
 from benchside_kernels.cell import CellResult
+from benchside_kernels.output import joined
 from benchside_kernels.submission import MIME as SUBMISSION_MIME
 
 RUN_CELL: Final = "run_cell"
@@ -323,7 +324,7 @@ def _shown(output: Mapping[str, Any]) -> str:
     """The text of one nbformat output."""
     match output["output_type"]:
         case "stream":
-            return _joined(output["text"])
+            return joined(output["text"])
         case "display_data" | "execute_result":
             return _shown_data(output["data"])
         case "error":
@@ -336,16 +337,11 @@ def _shown_data(data: Mapping[str, Any]) -> str:
     images = [mime for mime in data if mime.startswith("image/")]
     if "text/plain" in data:
         named = images
-        lines = [_joined(data["text/plain"])]
+        lines = [joined(data["text/plain"])]
     else:
         named = [mime for mime in data if mime != SUBMISSION_MIME]
         lines = []
     return "\n".join([*lines, *(f"[{mime}]" for mime in named)])
-
-
-def _joined(text: str | list[str]) -> str:
-    """nbformat keeps multi-line texts as one string or as a list of lines."""
-    return text if isinstance(text, str) else "".join(text)
 
 
 def _cut(text: str, max_chars: int) -> str:

@@ -24,7 +24,7 @@ from benchside.transcript_tables import CELL_TYPES, TURN_TYPES, TranscriptTables
 _EPISODE_TYPES = {
     "reward": "float64", "passed": "boolean", "start_s": "float64", "cpu_s": "float64",
     "peak_mib": "float64", "output_chars": "Int64", "input_tokens": "Int64",
-    "output_tokens": "Int64", "requests": "Int64",
+    "output_tokens": "Int64", "requests": "Int64", "cost_usd": "float64",
 }  # fmt: skip
 
 
@@ -111,15 +111,19 @@ def _episodes(folder: RunFolder, defects: list[Defect]) -> pd.DataFrame:
     except StoreError as error:
         where = str(folder.path / "run.json")
         defects.append(Defect("damaged run.json", where, f"{error.what}; episodes were read"))
-    rows = {row.episode_id: row for row in sound_rows(folder, defects)}
-    listed = [{"run": str(folder.path), **row.model_dump()} for row in rows.values()]
+    rows = sound_rows(folder, defects)
+    listed = [{"run": str(folder.path), **row.model_dump()} for row in rows]
     frame = pd.DataFrame(listed, columns=["run", *EpisodeRow.model_fields]).astype(_EPISODE_TYPES)
     frame["transcript"] = [str(folder.path / name) for name in frame["transcript"]]
     return frame
 
 
-def sound_rows(folder: RunFolder, defects: list[Defect]) -> Iterator[EpisodeRow]:
-    """Yield all rows that can be read, in order; the last one of an episode counts."""
+def sound_rows(folder: RunFolder, defects: list[Defect]) -> list[EpisodeRow]:
+    """Return the last row of each episode, as far as rows can be read; the others are named."""
+    return list({row.episode_id: row for row in _readable_rows(folder, defects)}.values())
+
+
+def _readable_rows(folder: RunFolder, defects: list[Defect]) -> Iterator[EpisodeRow]:
     for number, line in enumerate(_lines(folder.rows_path), start=1):
         where = f"{folder.rows_path}, line {number}"
         if not line.endswith(b"\n"):

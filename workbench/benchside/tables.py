@@ -76,7 +76,8 @@ def score_table(scores: pd.DataFrame) -> Table:
 
 
 def _measure(row: Any) -> str:
-    return f"{row.measure[:-1]}{row.k}" if row.measure.endswith("k") else str(row.measure)
+    name = f"{row.measure[:-1]}{row.k}" if row.measure.endswith("k") else str(row.measure)
+    return name if pd.isna(row.source) else f"{name}, from {row.source}"
 
 
 def _estimate(row: Any) -> str:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from benchside.defect import Defect, DefectKind
 from benchside.transcript import SCHEMA, TurnRecord
+from benchside_kernels.output import joined
 
 TURN_TYPES = {
     "run": "object", "episode_id": "object", "turn": "int64", "cell_id": "object",
@@ -143,8 +144,3 @@ def _cell_row(record: TurnRecord, cell: dict[str, Any]) -> dict[str, object]:
 def _text(output: dict[str, Any]) -> str:
     """What an output says as plain text; an error's stands in columns of its own."""
     return joined(output.get("text") or output.get("data", {}).get("text/plain", ""))
-
-
-def joined(text: str | list[str]) -> str:
-    """A text of a notebook, which nbformat writes as a list of lines."""
-    return text if isinstance(text, str) else "".join(text)

@@ -38,7 +38,7 @@ def test_scores_of_a_run(finished_run: Path) -> None:
     assert by_category[by_category.measure == "success"].n.sum() == 12
 
 
-def changed(run: benchside.Run, **columns: object) -> benchside.Run:
+def changed(run: benchside.Run, /, **columns: object) -> benchside.Run:
     return dataclasses.replace(run, episodes=run.episodes.assign(**columns))
 
 
@@ -59,6 +59,20 @@ def test_the_baseline_without_data_stands_beside_its_model(finished_run: Path) -
     found = scores(changed(run, policy=run.episodes.policy.map(lambda name: names.get(name, name))))
     assert values(found, "openai:m")["contamination"] == 0.0
     assert "contamination" not in values(found, "blind:m")
+
+
+def test_baselines_come_from_another_run_where_a_run_has_none(finished_run: Path) -> None:
+    run = benchside.load_run(finished_run)
+    alone = dataclasses.replace(run, episodes=run.episodes[run.episodes.policy == "reference"])
+    other = changed(run, run="elsewhere", outcome="solved", cost_usd=0.5)
+    assert "floor" not in values(scores(alone), "reference")
+    found = scores(alone, beside=other).set_index("measure")
+    assert found.loc["floor", ["value", "n", "source"]].tolist() == [1.0, 4, "elsewhere"]
+    assert scores(run, beside=other).source.isna().all(), "its own goes first"
+    assert "floor" not in values(scores(alone, beside=run), "reference"), "the same run is no other"
+    strange = changed(other, task_hash="of another task")
+    assert "floor" not in values(scores(alone, beside=strange), "reference")
+    assert values(scores(other), "reference")["cost_usd"] == 0.5
 
 
 def test_errors_of_ours_are_counted_apart(finished_run: Path) -> None:

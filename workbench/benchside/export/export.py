@@ -14,7 +14,6 @@ import json
 import re
 import secrets
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,11 +27,13 @@ from benchside import __version__
 from benchside.episode import Episode
 from benchside.errors import InputError, IntegrityError
 from benchside.export.identifiers import Identifiers, suite_identifiers
+from benchside.export.new_folder import new_folder
 from benchside.export.redaction import NOT_COVERED, Redactor
 from benchside.library import load_suite
 from benchside.policy import Turn
 from benchside.store import EpisodeRow, RunConfig, RunFolder
 from benchside.task import Frozen
+from benchside_kernels.output import joined
 
 LEFT_OUT = (
     "thoughts, reasoning, messages, set-up cells, grades' evidence",
@@ -88,14 +89,8 @@ def export_run(run: Path, to: Path, home: Path, *, redact: bool, min_cell: int) 
             where=f"{run}: suites", value=", ".join(credentialed),
             fix="export it with --redact, and read docs/sharing.md on what that does not cover",
         )  # fmt: skip
-    if to.exists():
-        raise InputError(
-            "the folder is there already", where="--to", value=str(to), fix="choose another one"
-        )
-    to.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=to.parent, prefix=".exporting-") as scratch:
-        target = Path(scratch) / "run"
-        (target / "episodes").mkdir(parents=True)
+    with new_folder(to) as target:
+        (target / "episodes").mkdir()
         sensitivity = "credentialed" if credentialed else "open"
         if redact:
             known = _identifiers(config, home)
@@ -103,7 +98,6 @@ def export_run(run: Path, to: Path, home: Path, *, redact: bool, min_cell: int) 
         else:
             manifest = _plain(folder, rows, target)
         (target / "manifest.json").write_text(manifest.model_dump_json(indent=1))
-        target.rename(to)
     return manifest
 
 
@@ -232,20 +226,16 @@ def _output(output: Mapping[str, Any], redactor: Redactor) -> NotebookNode | Non
     shown: NotebookNode | None = None
     kind = output.get("output_type")
     if kind == "stream":
-        text = redactor.result(_joined(output["text"]))
+        text = redactor.result(joined(output["text"]))
         shown = new_output("stream", name="stdout", text=text)
     elif kind == "error":
         value = redactor.result(str(output.get("evalue", "")))
         name = redactor.text(str(output.get("ename", "")))
         shown = new_output("error", ename=name, evalue=value, traceback=[f"{name}: {value}"])
     elif kind in ("execute_result", "display_data") and "text/plain" in output.get("data", {}):
-        text = redactor.result(_joined(output["data"]["text/plain"]))
+        text = redactor.result(joined(output["data"]["text/plain"]))
         shown = new_output("display_data", data={"text/plain": text})
     return shown
-
-
-def _joined(text: str | list[str]) -> str:
-    return text if isinstance(text, str) else "".join(text)
 
 
 def _texts(value: object, redactor: Redactor) -> Any:

@@ -6,8 +6,6 @@ Neither holds gold: a run folder has none.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any, Literal
 from benchside.episode import Episode
 from benchside.errors import InputError
 from benchside.export.inspect_log import inspect_log
+from benchside.export.new_folder import new_folder
 from benchside.policy import Conversation, Message
 from benchside.protocol import all_tools
 from benchside.store import RunFolder
@@ -38,20 +37,10 @@ def export_as(run: Path, to: Path, form: Format) -> int:
     """
     folder = RunFolder(run)
     config = folder.config()
-    if to.exists():
-        raise InputError(
-            "the folder is there already", where="--to", value=str(to), fix="choose another one"
-        )
-    to.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=to.parent, prefix=".exporting-") as scratch:
-        target = Path(scratch) / "run"
-        target.mkdir()
+    with new_folder(to) as target:
         if form == "messages":
-            written = _write_messages(_open_episodes(folder), target / "episodes.jsonl")
-        else:
-            written = _write_logs(folder, config.samples, target)
-        shutil.move(target, to)
-    return written
+            return _write_messages(_open_episodes(folder), target / "episodes.jsonl")
+        return _write_logs(folder, config.samples, target)
 
 
 def conversation(episode: Episode) -> dict[str, Any]:

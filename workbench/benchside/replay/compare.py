@@ -20,6 +20,7 @@ from benchside.replay.html_table import table_difference, tables
 from benchside.replay.text import first_difference, settled, shown
 from benchside.task import Frozen
 from benchside_kernels.cell import CellResult
+from benchside_kernels.output import joined
 from benchside_kernels.submission import MIME as SUBMISSION_MIME
 
 Verdict = Literal["identical", "equal", "different"]
@@ -148,16 +149,12 @@ def _bodies(mime: str, before: Any, after: Any, source: str) -> Found | None:
             if found is not None:
                 return "table", *found
         return None
-    return _texts("text", _joined(before), _joined(after), source)
+    return _texts("text", joined(before), joined(after), source)
 
 
 def _texts(nature: Nature, before: str, after: str, source: str) -> Found | None:
-    found = first_difference(settled(_joined(before), source), settled(_joined(after), source))
+    found = first_difference(settled(joined(before), source), settled(joined(after), source))
     return None if found is None else (nature, *found)
-
-
-def _joined(text: str | list[str]) -> str:
-    return text if isinstance(text, str) else "".join(text)
 
 
 def _images(before: str, after: str) -> Found | None:

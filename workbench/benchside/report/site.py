@@ -56,7 +56,7 @@ def write_report(run: RunFolder, to: Path, console: Console) -> Report:
     """
     config = run.config()
     defects: list[Defect] = []
-    rows = list({row.episode_id: row for row in sound_rows(run, defects)}.values())
+    rows = sound_rows(run, defects)
     if not rows:
         raise StoreError(
             "the run has no finished episode", where=run.path,

@@ -14,7 +14,6 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from benchside.defect import Defect
 from benchside.errors import InputError, StoreError
 from benchside.report.page import episode_page
 from benchside.report.summary import ASSETS, asset, episode_list, index_page
@@ -61,9 +60,7 @@ class LiveRun:
             return []
         seen = (found.st_size, found.st_mtime_ns)
         if seen != self._seen:
-            defects: list[Defect] = []
-            rows = {row.episode_id: row for row in sound_rows(self.folder, defects)}
-            self._rows, self._seen = list(rows.values()), seen
+            self._rows, self._seen = sound_rows(self.folder, []), seen
         return self._rows
 
     def _prompt(self, row: EpisodeRow) -> str:

@@ -1,15 +1,17 @@
 """The scores of runs: one row for each policy, suite, category and measure.
 
 What makes a score mean something stands beside it: the exploit floor, which the policies that solve
-nothing reach, and the contamination baseline, which the same model reaches without the data.
+nothing reach, and the contamination baseline, which the same model reaches without the data. Where
+a run lacks them, they may come from other runs of the same tasks.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from math import inf
+from pathlib import Path
 from typing import Literal
 
 import pandas as pd
@@ -22,26 +24,33 @@ from benchside.statistics.estimate import Estimate, clustered_mean
 By = Literal["suite", "category"]
 FLOOR_POLICIES = ("do-nothing", "constant", "dump")
 MODEL, BLIND = "openai:", "blind:"
-COSTS = ("duration_s", "environment_s", "policy_s", "turns", "input_tokens", "output_tokens")
+COSTS = (
+    "duration_s", "environment_s", "policy_s", "turns", "input_tokens", "output_tokens", "cost_usd",
+)  # fmt: skip
 COLUMNS = (
     "policy", "suite", "category", "measure", "k", "value", "low", "high", "n", "clusters",
-    "unscored",
+    "unscored", "source",
 )  # fmt: skip
 
 
-def scores(run: Run, by: By = "suite", verifier: pd.Series | None = None) -> pd.DataFrame:
+def scores(
+    run: Run, by: By = "suite", verifier: pd.Series | None = None, beside: Run | None = None
+) -> pd.DataFrame:
     """Return the scores of a run, or of several together.
 
     Args:
         by: "category" for rows of each category; `category` is missing otherwise.
         verifier: a score of each episode, indexed by run and episode id, for best@k.
+        beside: runs to take floor and contamination from, where `run` has none; only their
+            episodes of the same tasks count.
 
     Returns:
         Columns `COLUMNS`. `measure` is success (of episodes), reward, pass@k, pass^k, majority@k
         and best@k (of tasks; `k` says which), duration_s and the like (means per scored episode),
         floor (success of the best policy of `FLOOR_POLICIES`) or contamination (success of the
         same model as `blind:MODEL`). Tasks with fewer than k scored samples are left out of
-        measures of k; n counts what was averaged, clusters the groups of tasks.
+        measures of k; n counts what was averaged, clusters the groups of tasks. `source` is the
+        run that a floor or baseline comes from where it is another one.
     """
     episodes = run.episodes.assign(
         environment_s=run.episodes["start_s"].fillna(0) + run.episodes["kernel_s"],
@@ -52,14 +61,17 @@ def scores(run: Run, by: By = "suite", verifier: pd.Series | None = None) -> pd.
     rows = []
     for names, all_policies in episodes.groupby(keys):
         named = dict(zip(keys, names, strict=True))
-        solved = {policy: _success(part) for policy, part in all_policies.groupby("policy")}
+        baselines = [*_baselines(all_policies, None), *_baselines_of(beside, run, all_policies)]
         for policy, part in all_policies.groupby("policy"):
-            beside = _beside(str(policy), {str(key): one for key, one in solved.items()})
-            unscored = int(part["outcome"].isin(UNSCORED).sum())
+            facts = {**named, "unscored": int(part["outcome"].isin(UNSCORED).sum())}
             rows += [
-                {"policy": policy, **named, "measure": measure, "k": k, "unscored": unscored,
-                 **asdict(estimate)}
-                for measure, k, estimate in (*_measures(part), *beside)
+                {"policy": policy, **facts, "measure": measure, "k": k, **asdict(estimate)}
+                for measure, k, estimate in _measures(part)
+            ]
+            rows += [
+                {"policy": policy, **facts, "measure": measure, "source": one.source,
+                 **asdict(one.solved)}
+                for measure, one in _beside(str(policy), baselines)
             ]  # fmt: skip
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"k": "Int64"})
 
@@ -108,16 +120,43 @@ def _measures_at(scored: pd.DataFrame, k: int) -> dict[str, Callable[[pd.DataFra
     return measures
 
 
-def _beside(policy: str, solved: dict[str, Estimate]) -> Iterator[tuple[str, int | None, Estimate]]:
-    floors = [
-        one for name, one in solved.items()
-        if name.partition(":")[0] in FLOOR_POLICIES and name != policy and one.n
-    ]  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class _Baseline:
+    """What a policy solved of some tasks; `source`: the run, where it is another one."""
+
+    policy: str
+    solved: Estimate
+    source: str | None
+
+
+def _baselines(episodes: pd.DataFrame, source: str | None) -> Iterator[_Baseline]:
+    for name, part in episodes.groupby("policy"):
+        policy = str(name)
+        if policy.partition(":")[0] in FLOOR_POLICIES or policy.startswith(BLIND):
+            yield _Baseline(policy, _success(part), source)
+
+
+def _baselines_of(beside: Run | None, run: Run, asked: pd.DataFrame) -> Iterator[_Baseline]:
+    """What policies of other runs solved of the tasks that were asked."""
+    if beside is None:
+        return
+    here = {str(path.resolve()) for path in run.paths}
+    same = beside.episodes["task_hash"].isin(asked["task_hash"])
+    for source, episodes in beside.episodes[same].groupby("run"):
+        if str(Path(str(source)).resolve()) not in here:
+            yield from _baselines(episodes, str(source))
+
+
+def _beside(policy: str, baselines: Sequence[_Baseline]) -> Iterator[tuple[str, _Baseline]]:
+    """The floor and the baseline of a policy; those of its own run go before others."""
+    measured = [one for one in baselines if one.solved.n and one.policy != policy]
+    floors = [one for one in measured if not one.policy.startswith(BLIND)]
+    blind = [one for one in measured if one.policy == BLIND + policy.removeprefix(MODEL)]
     if floors:
-        yield "floor", None, max(floors, key=lambda one: one.value or 0.0)
-    blind = solved.get(BLIND + policy.removeprefix(MODEL))
-    if policy.startswith(MODEL) and blind is not None:
-        yield "contamination", None, blind
+        own = [one for one in floors if one.source is None]
+        yield "floor", max(own or floors, key=lambda one: one.solved.value or 0.0)
+    if blind and policy.startswith(MODEL):
+        yield "contamination", blind[0]
 
 
 def _success(part: pd.DataFrame) -> Estimate:
@@ -141,7 +180,12 @@ def _group(task: pd.DataFrame) -> Hashable:
 
 
 def _votes(run: Run) -> pd.Series:
-    """What each episode submitted, in a form that is equal for equal answers; None for nothing."""
+    """What each episode submitted, in a form that is equal for equal answers; None for nothing.
+
+    Where no task has several samples of a policy nothing is voted on, and no transcript is read.
+    """
+    if not run.episodes.duplicated(["suite", "policy", "task_hash"]).any():
+        return pd.Series(None, index=run.episodes.index, dtype=object)
     submitted = run.cells.dropna(subset="submitted").set_index(["run", "episode_id"])["submitted"]
     return _aligned(run, submitted.map(canonical)).astype(object).where(lambda vote: vote.notna())
 
