@@ -61,7 +61,7 @@ DOCUMENTS = [
     f"docs/{name}.md"
     for name in (
         "kernels", "jupyter", "runs", "isolation", "suites", "calculators", "fhir", "statistics",
-        "hospital", "evaluate",
+        "hospital", "evaluate", "curves",
     )
 ]  # fmt: skip
 
@@ -88,6 +88,7 @@ def test_documented_commands_exist() -> None:
             "docs/sharing.md",
             "docs/replay.md",
             "docs/failures.md",
+            "docs/reports.md",
         )
     ]
     shell = re.findall(r"^benchside (\w+)", "\n".join(texts), re.MULTILINE)

@@ -7,6 +7,8 @@ import nbformat
 import papermill
 import pytest
 
+from benchside.curves import EVALUATIONS, METRICS, EvaluationRow, MetricsRow
+from benchside.store import append_line
 from benchside_kernels.startup import HOME_VARIABLE
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -17,7 +19,11 @@ def executed(name: str, folder: Path, **parameters: str) -> str:
     done = papermill.execute_notebook(
         NOTEBOOKS / f"{name}.ipynb", folder / f"{name}.ipynb", parameters, progress_bar=False
     )
-    return "\n".join(json.dumps(cell.outputs) for cell in done.cells if cell.cell_type == "code")
+    return "\n".join(
+        json.dumps(cell.outputs, ensure_ascii=False)
+        for cell in done.cells
+        if cell.cell_type == "code"
+    )
 
 
 @pytest.mark.slow
@@ -46,6 +52,22 @@ def test_error_analysis_shows_findings_with_their_cells(
     assert "premature submission" in shown  # the policy `constant`
     assert "ZeroDivisionError" in shown  # the scripted policy
     assert "image/png" in shown
+
+
+@pytest.mark.slow
+def test_training_curves_shows_gains_by_method(tmp_path: Path) -> None:
+    folder = tmp_path / "training"
+    folder.mkdir()
+    for stage, success in (("base", 0.25), ("grpo", 0.75)):
+        row = MetricsRow(step=0, stage=stage, seed=0, loss=0.5)
+        append_line(folder / METRICS, row.model_dump_json())
+        for k in (1, 8):
+            result = EvaluationRow(stage=stage, seed=0, suite="power", split="test", n=40, k=k,
+                                   success=success, low=0.2, high=0.8)  # fmt: skip
+            append_line(folder / EVALUATIONS, result.model_dump_json())
+    shown = executed("training_curves", tmp_path, runs=str(tmp_path / "train*"))
+    assert "75.0 (20.0–80.0), n = 40" in shown
+    assert "grpo, pass@k" in shown and "one amount of data" in shown
 
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)

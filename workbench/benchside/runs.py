@@ -6,18 +6,16 @@ Nothing is refused but a path that holds no run: each unsound part is named amon
 from __future__ import annotations
 
 import glob
-import json
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import duckdb
 import pandas as pd
-from pydantic import ValidationError
 
 from benchside.defect import Defect
 from benchside.errors import StoreError
+from benchside.row_file import readable_rows
 from benchside.store import EpisodeRow, RunFolder
 from benchside.transcript_tables import CELL_TYPES, TURN_TYPES, TranscriptTables
 
@@ -120,47 +118,5 @@ def _episodes(folder: RunFolder, defects: list[Defect]) -> pd.DataFrame:
 
 def sound_rows(folder: RunFolder, defects: list[Defect]) -> list[EpisodeRow]:
     """Return the last row of each episode, as far as rows can be read; the others are named."""
-    return list({row.episode_id: row for row in _readable_rows(folder, defects)}.values())
-
-
-def _readable_rows(folder: RunFolder, defects: list[Defect]) -> Iterator[EpisodeRow]:
-    for number, line in enumerate(_lines(folder.rows_path), start=1):
-        where = f"{folder.rows_path}, line {number}"
-        if not line.endswith(b"\n"):
-            what = "cut off in the middle, as by a crash; its episode is not finished"
-            defects.append(Defect("torn row", where, what))
-            return
-        try:
-            row, unknown = _read_row(line)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"]))
-            defects.append(Defect("damaged row", where, f"{field}: {first['msg']}; left out"))
-            continue
-        if unknown:
-            what = f"{', '.join(unknown)}: of another version of Benchside; the rest was read"
-            defects.append(Defect("unknown fields", where, what))
-        yield row
-
-
-def _read_row(line: bytes) -> tuple[EpisodeRow, Sequence[str]]:
-    """Return a row without fields that this version does not know, and the names of those."""
-    try:
-        return EpisodeRow.model_validate_json(line), ()
-    except ValidationError as error:
-        unknown = [str(one["loc"][0]) for one in error.errors() if one["type"] == "extra_forbidden"]
-        if len(unknown) < error.error_count():
-            raise
-    values = {name: value for name, value in json.loads(line).items() if name not in unknown}
-    return EpisodeRow.model_validate(values), unknown
-
-
-def _lines(path: Path) -> list[bytes]:
-    try:
-        return path.read_bytes().splitlines(keepends=True)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise StoreError(
-            f"cannot read: {error.strerror}", where=path, fix="check the folder's rights"
-        ) from None
+    rows = readable_rows(folder.rows_path, EpisodeRow, defects)
+    return list({row.episode_id: row for row in rows}.values())

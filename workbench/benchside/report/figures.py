@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import get_args
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from benchside.episode import Outcome
+from benchside.report.drawing import (
+    COLOURS,
+    LINES,
+    MARKERS,
+    figure_of,
+    grid,
+    height_of,
+    legend,
+    shared_legend,
+    svg,
+)
 from benchside.statistics.rates import Rate, rates_by
 from benchside.store import EpisodeRow
 
-WIDTH_IN = 8.0
-# Okabe and Ito's colours, which people with a colour vision deficiency can tell apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = "osD^vPX"
-LINES = {"pass@k": "o-", "best@k": "s--", "majority@k": "^:"}
-PANELS_ABREAST = 3
 OUTCOME_COLOURS: dict[Outcome, str] = {
     "solved": "#009E73",
     "wrong": "#D55E00",
@@ -38,7 +40,7 @@ def success_figure(rates: Mapping[tuple[str, str], Rate]) -> str:
     """Draw success by (suite, policy): points with 95% intervals, one row for each suite."""
     suites = sorted({suite for suite, _ in rates}, reverse=True)
     policies = sorted({policy for _, policy in rates})
-    figure = _figure(0.9 + len(suites) * (0.25 + 0.13 * len(policies)))
+    figure = figure_of(0.9 + len(suites) * (0.25 + 0.13 * len(policies)))
     axes = figure.subplots()
     for place, (policy, colour, marker) in enumerate(zip(policies, cycle(COLOURS), cycle(MARKERS))):
         shift = 0.7 * ((place + 0.5) / len(policies) - 0.5)
@@ -61,8 +63,8 @@ def success_figure(rates: Mapping[tuple[str, str], Rate]) -> str:
     axes.set_xlim(-2, 102)
     axes.set_xlabel("solved, %, with 95% interval")
     axes.grid(axis="x", alpha=0.3)
-    _legend(axes, len(policies))
-    return _svg(figure)
+    legend(axes, len(policies))
+    return svg(figure)
 
 
 def outcome_figure(rows: Sequence[EpisodeRow]) -> str:
@@ -70,7 +72,7 @@ def outcome_figure(rows: Sequence[EpisodeRow]) -> str:
     policies = sorted({row.policy for row in rows}, reverse=True)
     counts = Counter((row.policy, row.outcome) for row in rows)
     totals = Counter(row.policy for row in rows)
-    figure = _figure(1.1 + 0.32 * len(policies))
+    figure = figure_of(1.1 + 0.32 * len(policies))
     axes = figure.subplots()
     left = np.zeros(len(policies))
     for outcome in get_args(Outcome):
@@ -80,13 +82,13 @@ def outcome_figure(rows: Sequence[EpisodeRow]) -> str:
             left += share
     axes.set_xlim(0, 100)
     axes.set_xlabel("episodes, %")
-    _legend(axes, 6)
-    return _svg(figure)
+    legend(axes, 6)
+    return svg(figure)
 
 
 def frontier_figure(rows: Sequence[EpisodeRow], rates: Mapping[str, Rate]) -> str:
     """Draw success by policy against what an episode costs: mean seconds, area by mean tokens."""
-    figure = _figure(3.6)
+    figure = figure_of(3.6)
     axes = figure.subplots()
     times: list[float] = []
     for (policy, rate), colour, marker in zip(rates.items(), cycle(COLOURS), cycle(MARKERS)):
@@ -106,8 +108,8 @@ def frontier_figure(rows: Sequence[EpisodeRow], rates: Mapping[str, Rate]) -> st
     axes.set_ylabel("solved, %")
     axes.set_ylim(-5, 105)
     axes.grid(alpha=0.3)
-    _legend(axes, len(rates))
-    return _svg(figure)
+    legend(axes, len(rates))
+    return svg(figure)
 
 
 def attempts_figure(scored: pd.DataFrame) -> str:
@@ -118,12 +120,9 @@ def attempts_figure(scored: pd.DataFrame) -> str:
     """
     suites = sorted(scored["suite"].unique())
     policies = sorted(scored["policy"].unique())
-    figure = _figure(0.6 + 2.4 * -(-len(suites) // PANELS_ABREAST))
-    columns = min(len(suites), PANELS_ABREAST)
-    panels = figure.subplots(
-        -(-len(suites) // columns), columns, squeeze=False, sharey=True, sharex=True
-    ).flatten()
-    for panel, suite in zip(panels, suites, strict=False):
+    figure = figure_of(height_of(len(suites), 2.4))
+    panels = grid(figure, len(suites), sharey=True)
+    for panel, suite in zip(panels, suites, strict=True):
         for (policy, measure), points in scored[scored["suite"] == suite].groupby(
             ["policy", "measure"]
         ):
@@ -140,12 +139,9 @@ def attempts_figure(scored: pd.DataFrame) -> str:
         panel.set_ylim(-3, 103)
         panel.grid(alpha=0.3)
         panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    for panel in panels[len(suites) :]:
-        panel.set_visible(False)
-    figure.axes[0].set_ylabel("tasks, %")
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, fontsize=8)
-    return _svg(figure)
+    panels[0].set_ylabel("tasks, %")
+    shared_legend(figure, panels)
+    return svg(figure)
 
 
 def heat_map(rows: Sequence[EpisodeRow]) -> str:
@@ -158,7 +154,7 @@ def heat_map(rows: Sequence[EpisodeRow]) -> str:
     for (policy, suite, task), rate in by_task.items():
         if rate.value is not None:
             values[policies.index(policy), places[suite, task]] = rate.value
-    figure = _figure(1.2 + 0.32 * len(policies))
+    figure = figure_of(1.2 + 0.32 * len(policies))
     axes = figure.subplots()
     axes.set_facecolor("#cccccc")
     axes.imshow(values, aspect="auto", vmin=0, vmax=1, cmap="cividis", interpolation="nearest")
@@ -170,24 +166,4 @@ def heat_map(rows: Sequence[EpisodeRow]) -> str:
     axes.set_xticks(starts, [suites[start] for start in starts], rotation=30, ha="left", fontsize=8)
     axes.xaxis.tick_top()
     axes.set_xlabel(f"{len(tasks):,} tasks by suite and category; yellow: solved, blue: not")
-    return _svg(figure)
-
-
-def _figure(height_in: float) -> Figure:
-    return Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
-
-
-def _legend(axes: matplotlib.axes.Axes, entries: int) -> None:
-    axes.legend(
-        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(entries, 4), frameon=False,
-        fontsize=8,
-    )  # fmt: skip
-
-
-def _svg(figure: Figure) -> str:
-    """Return the bare `<svg>` element, the same for the same figure."""
-    buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "benchside"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    return svg(figure)
