@@ -11,11 +11,14 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+INSTALLED = PROJECT["dependencies"] + EXTRAS["train"] + EXTRAS["dev"]
 
 NAMES_AT_CONDA = {
     "duckdb": "python-duckdb",
     "playwright": "playwright-python",
     "tables": "pytables",
+    "torch": "pytorch",
 }
 
 
@@ -32,15 +35,14 @@ def test_conda_environment_and_pyproject_agree() -> None:
     del listed["pip"]
     for name, at_conda in NAMES_AT_CONDA.items():
         listed[name] = listed.pop(at_conda)
-    assert listed == specs(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"])
+    assert listed == specs(INSTALLED)
 
 
 def test_constraints_pin_every_dependency_and_torch() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pinned = specs([line for line in lines if not line.startswith("#")])
     assert pinned["torch"] == "==2.13.0"
-    wanted = specs(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"])
-    assert set(wanted) <= set(pinned)
+    assert set(specs(INSTALLED)) <= set(pinned)
 
 
 @pytest.mark.parametrize("room", ["kernels", "workbench", "training", "tests"])

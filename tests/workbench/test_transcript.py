@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nbformat
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from benchside.episode import Episode, EpisodeUsage, Failure, Provenance, Submitted
 from benchside.errors import StoreError
 from benchside.grade import Grade
-from benchside.policy import Action, Message, ToolCall, Turn, Usage
+from benchside.policy import Action, Message, Tokens, ToolCall, Turn, Usage
 from benchside.task import AnswerSchema, GraderRef, TaskSpec
-from benchside.transcript import from_notebook, read_transcript, to_notebook, write_transcript
+from benchside.token_file import tokens_path, write_tokens
+from benchside.transcript import read_transcript, write_transcript
 from benchside_kernels.cell import CellResult, Submission
 from benchside_kernels.submission import MIME
 
@@ -79,10 +81,24 @@ messages = st.builds(
     tool_calls=st.lists(calls, max_size=2).map(tuple),
     tool_call_id=st.none() | texts,
 )
+token_ids = st.integers(0, 200_000)
+sampled = st.lists(st.tuples(token_ids, st.floats(-50, 0, width=32), st.integers(0, 9)), max_size=4)
+tokens = st.builds(
+    lambda context, drawn, restarted: Tokens(
+        context_ids=context,
+        sampled_ids=[one[0] for one in drawn],
+        logprobs=[one[1] for one in drawn],
+        versions=[one[2] for one in drawn],
+        restarted=restarted,
+    ),
+    st.lists(token_ids, max_size=4),
+    sampled,
+    st.booleans(),
+)
 usages = st.builds(Usage, input_tokens=st.none() | st.integers(0), latency_s=maybe_floats)
 actions = st.builds(
     Action, message=messages, thought=texts, code=st.none() | texts, problem=st.none() | texts,
-    reasoning=st.none() | texts, usage=usages,
+    reasoning=st.none() | texts, usage=usages, tokens=st.none() | tokens,
 )  # fmt: skip
 turns = st.builds(Turn, actions, st.none() | cells, st.lists(messages, max_size=2).map(tuple))
 
@@ -139,10 +155,11 @@ episodes = st.builds(
 @settings(max_examples=150, deadline=None)
 @given(episodes)
 def test_episode_to_notebook_to_episode_is_lossless(episode: Episode) -> None:
-    notebook = to_notebook(episode)
-    nbformat.validate(notebook)
-    text = nbformat.writes(notebook, version=nbformat.NO_CONVERT)
-    assert from_notebook(nbformat.reads(text, as_version=4)) == episode
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "episode.ipynb"
+        write_transcript(episode, path)
+        nbformat.validate(nbformat.read(path, as_version=4))
+        assert read_transcript(path) == episode
 
 
 @pytest.fixture
@@ -194,6 +211,32 @@ def test_a_damaged_transcript_is_one_clear_error(written: Path, damage, message:
     with pytest.raises(StoreError, match=message) as raised:
         read_transcript(written)
     assert str(written) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda content: content[: len(content) // 2], "damaged tokens"),
+        (lambda _: b"", "damaged tokens"),
+    ],
+)
+def test_damaged_tokens_are_one_clear_error(written: Path, damage, message: str) -> None:
+    beside = tokens_path(written)
+    one = Tokens(context_ids=(1, 2), sampled_ids=(3,), logprobs=(-0.5,), versions=(0,))
+    write_tokens([one, None], beside)
+    assert [turn.action.tokens for turn in read_transcript(written).turns] == [one, None]
+    write_tokens([one], beside)
+    with pytest.raises(StoreError, match="it has 1 turns, the notebook 2"):
+        read_transcript(written)
+    beside.write_bytes(damage(beside.read_bytes()))
+    with pytest.raises(StoreError, match=message) as raised:
+        read_transcript(written)
+    assert str(beside) in str(raised.value)
+
+
+def test_tokens_need_a_probability_and_a_version_each() -> None:
+    with pytest.raises(ValueError, match="differ in length"):
+        Tokens(context_ids=(1,), sampled_ids=(2, 3), logprobs=(-0.1,), versions=(0, 0))
 
 
 def test_a_missing_transcript_is_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from benchside.task import Frozen, TaskSpec
 from benchside_kernels.cell import CellResult
@@ -82,6 +82,37 @@ class DebugRequest(Frozen):
 HostRequest = Annotated[InfoRequest | DebugRequest, Field(discriminator="tool")]
 
 
+class Tokens(Frozen):
+    """The ids behind one action, where the backend gives them: what training trains on, as it was.
+
+    An episode's tokens are its actions' `context_ids` and `sampled_ids` in turn; nothing of it is
+    made again from text.
+
+    Args:
+        context_ids: (C) that the model was given on top of what it had: before the first action
+            the whole prompt, later the observations and what opens the assistant's turn.
+        sampled_ids: (S) that it sampled, the end of its turn included.
+        logprobs: (S) natural logarithm of the probability with which each was sampled, after
+            temperature and truncation; float32.
+        versions: (S) of the policy that sampled each: 0 for one that is not being trained.
+        restarted: `context_ids` is the whole context again, since the history that the model was
+            given does not begin with what it had (it was compacted, or its template rewrites it).
+    """
+
+    context_ids: tuple[int, ...]
+    sampled_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    versions: tuple[int, ...]
+    restarted: bool = False
+
+    @model_validator(mode="after")
+    def _of_one_length(self) -> Tokens:
+        lengths = {len(self.sampled_ids), len(self.logprobs), len(self.versions)}
+        if len(lengths) > 1:
+            raise ValueError(f"sampled_ids, logprobs and versions differ in length: {lengths}")
+        return self
+
+
 class Action(Frozen):
     """What the policy wants next.
 
@@ -92,6 +123,7 @@ class Action(Frozen):
         asks: what the host is to answer, instead of a cell.
         problem: why neither could be made of the message; shown to the policy as the observation.
         reasoning: hidden reasoning, kept in the transcript's metadata.
+        tokens: kept beside the transcript; None where the backend gives none.
     """
 
     message: Message
@@ -101,6 +133,7 @@ class Action(Frozen):
     problem: Text | None = None
     reasoning: Text | None = None
     usage: Usage = Usage()
+    tokens: Tokens | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -27,6 +28,7 @@ from benchside.errors import StoreError
 from benchside.manifests import invalid
 from benchside.policy import Action, Message, Turn
 from benchside.task import Frozen
+from benchside.token_file import read_tokens, tokens_path, write_tokens
 from benchside_kernels.cell import CellResult, CellStatus, Submission
 
 SCHEMA = 1
@@ -109,8 +111,12 @@ def from_notebook(notebook: NotebookNode, where: object = "notebook") -> Episode
 
 
 def write_transcript(episode: Episode, path: Path) -> str:
-    """Write an episode's notebook atomically, whole or not at all; return its sha256."""
+    """Write an episode's notebook atomically, whole or not at all; return its sha256.
+
+    Its tokens are written before it, so that a notebook which is there has them.
+    """
     text = nbformat.writes(to_notebook(episode), version=nbformat.NO_CONVERT)
+    write_tokens([turn.action.tokens for turn in episode.turns], tokens_path(path))
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", dir=path.parent, prefix=".writing-", suffix=".ipynb", delete=False
     ) as file:
@@ -136,13 +142,22 @@ def read_transcript(path: Path) -> Episode:
         raise StoreError(
             f"not a readable notebook: {first}", where=path, fix="restore the file, or run again"
         ) from None
-    return from_notebook(notebook, path)
+    episode = from_notebook(notebook, path)
+    tokens = read_tokens(tokens_path(path), len(episode.turns))
+    if tokens is None:
+        return episode
+    turns = (
+        replace(turn, action=turn.action.model_copy(update={"tokens": found}))
+        for turn, found in zip(episode.turns, tokens, strict=True)
+    )
+    return episode.model_copy(update={"turns": tuple(turns)})
 
 
 def turn_record(turn: Turn) -> TurnRecord:
-    """Return a turn's metadata."""
+    """Return a turn's metadata, without tokens: they have a file of their own."""
     result = None if turn.result is None else _record(turn.result)
-    return TurnRecord(action=turn.action, observations=turn.observations, result=result)
+    action = turn.action.model_copy(update={"tokens": None})
+    return TurnRecord(action=action, observations=turn.observations, result=result)
 
 
 def _turn_cells(number: int, turn: Turn, execution_count: int) -> list[NotebookNode]:

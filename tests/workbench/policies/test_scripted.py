@@ -296,3 +296,26 @@ def test_importing_policies_leaves_the_client_unloaded() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_installed_packages_bring_policies_by_entry_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package on the path whose metadata names a function, as pip installs it."""
+    (tmp_path / "ward_policies.py").write_text(
+        "from benchside.policies import make_policy\n"
+        "def make(argument, options):\n"
+        "    return make_policy(f'constant:{argument}', options)\n"
+    )
+    info = tmp_path / "ward_policies-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ward-policies\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[benchside.policies]\nward = ward_policies:make\nlost = ward_policies.lost:make\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert make_policy("ward:0.5").config == {"policy": "constant", "value": 0.5}
+    with pytest.raises(InputError, match=r"policy lost cannot be loaded[\s\S]*ward_policies\.lost"):
+        make_policy("lost:1")
+    with pytest.raises(InputError, match=r"known: .*ward"):
+        make_policy("absent:1")

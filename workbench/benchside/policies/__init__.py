@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Protocol
 
@@ -40,6 +41,11 @@ POLICY_FORMS = {
     "blind": "blind:MODEL",
 }
 """The known policies by name, each with the form of its string."""
+
+PLUGGED = "benchside.policies"
+"""Entry points of packages that bring policies of their own: each names a function
+`(argument: str, options: PolicyOptions) -> ShippedPolicy`, called for the strings "NAME:ARGUMENT".
+"""
 
 
 class ShippedPolicy(Policy, Protocol):
@@ -83,9 +89,12 @@ def make_policy(
     """
     name, _, argument = spec.partition(":")
     if name not in POLICY_FORMS:
+        plugged = entry_points(group=PLUGGED)
+        if name in plugged.names:
+            return _plugged(plugged[name], argument, options or PolicyOptions())
         near = difflib.get_close_matches(name, POLICY_FORMS, n=1)
         hint = f"did you mean {POLICY_FORMS[near[0]]}? " if near else ""
-        known = ", ".join(POLICY_FORMS.values())
+        known = ", ".join([*POLICY_FORMS.values(), *sorted(plugged.names)])
         raise InputError("there is no such policy", value=spec, fix=f"{hint}known: {known}")
     if argument and ":" not in POLICY_FORMS[name]:
         raise InputError(f"policy {name} takes no argument", value=spec, fix=f"write {name}")
@@ -114,6 +123,18 @@ def _make(
         "blind": lambda: _openai(argument, options, providers, blind=True),
     }
     return makers[name]()
+
+
+def _plugged(point: EntryPoint, argument: str, options: PolicyOptions) -> ShippedPolicy:
+    """The policy of an entry point; what it needs may not be installed."""
+    try:
+        make: Callable[[str, PolicyOptions], ShippedPolicy] = point.load()
+    except ImportError as error:
+        raise InputError(
+            f"policy {point.name} cannot be loaded: {error}", where=f"entry point {point.value}",
+            fix="install what it needs: pip install 'benchside[train]'",
+        ) from None  # fmt: skip
+    return make(argument, options)
 
 
 def _reference(solutions: Solutions | None) -> ShippedPolicy:
