@@ -25,7 +25,7 @@ check: install
 	$(BIN)/lint-imports
 
 test: install
-	$(BIN)/pytest -m 'not slow and not gpu and not network and not browser' -n 2 --durations=25
+	$(BIN)/pytest -m 'not slow and not soak and not gpu and not network and not browser' -n 2 --durations=25
 
 test-slow: install
 	$(BIN)/pytest -m 'slow and not gpu and not network and not browser' -n 2 --durations=25
@@ -34,6 +34,7 @@ test-browser: install
 	$(BIN)/pytest -m browser
 
 bench: install
+	$(BIN)/pytest -m 'soak and not gpu and not network and not browser'
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:

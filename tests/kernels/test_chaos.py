@@ -32,7 +32,7 @@ def _sandbox() -> None:
 
 @pytest.mark.parametrize(
     "rounds",
-    [2, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.timeout(600)])],
+    [2, pytest.param(30, marks=[pytest.mark.soak, pytest.mark.timeout(600)])],
 )
 def test_rounds_of_kills(rounds: int) -> None:
     done = subprocess.run(

@@ -116,7 +116,7 @@ def test_repeats_and_main_are_cut_out() -> None:
 DATA = Path(os.environ.get("BENCHSIDE_DATA", "../shared/data"))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not (DATA / "biocoder").is_dir(), reason="BENCHSIDE_DATA has no biocoder")
 async def test_the_real_file(home: Path, tmp_path: Path) -> None:

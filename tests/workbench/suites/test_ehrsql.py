@@ -818,7 +818,7 @@ def test_derived_items_verify(demo: tuple[str, SuiteBuild]) -> None:
     assert not groups["train"] & (groups["valid"] | groups["test"])
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_demo_solutions_all_pass(demo: tuple[str, SuiteBuild]) -> None:
     check_solutions(demo[1])

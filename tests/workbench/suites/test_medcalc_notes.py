@@ -216,7 +216,8 @@ def test_balance_counts_by_tolerance() -> None:
     assert balance.best() == (10.0, 2)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
+@pytest.mark.timeout(600)
 def test_fifteen_thousand_tasks() -> None:
     suite = make(15_000)
     assert len({task.task_id for task in suite.tasks}) == 15_000
