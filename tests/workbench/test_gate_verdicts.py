@@ -17,7 +17,7 @@ from benchside.gate.leakage import leakage, masked_sentences
 from benchside.gate.log import GateLog
 from benchside.gate.report import Held, Tally, held_back, read_report, report_path, write_report
 from benchside.gate.run import GateRequest, gate_suite
-from benchside.gate.verdict import above_chance, chance
+from benchside.gate.verdict import above_chance, chances
 from benchside.library import Suite, prepare
 from benchside.suite import BuildOptions, SuiteBuild, SuiteManifest
 from benchside.task import AnswerKey, AnswerSchema, GraderRef, TaskSpec
@@ -215,8 +215,12 @@ def test_the_commands_gate_list_and_show_what_was_found(
 def test_constants_are_held_against_what_guessing_gives() -> None:
     yes_no = number("yes", answer=AnswerSchema(kind="boolean"))
     four = number("four", answer=AnswerSchema(kind="text", choices=tuple("abcd")))
-    expected = chance([number("how-many")] * 96 + [yes_no] * 2 + [four] * 2)
-    assert expected == pytest.approx(1.5)
-    assert above_chance(Tally(count=2, n=100), expected) == ()
-    (finding,) = above_chance(Tally(count=3, n=100), expected)
-    assert "solve 3 of 100 tasks" in finding
+    score = number("score", answer=AnswerSchema(kind="integer", choices=(0, 1)))
+    guesses = chances([number("how-many")] * 95 + [yes_no] * 2 + [four] * 2 + [score])
+    assert sum(guesses) == pytest.approx(2)
+    assert above_chance(Tally(count=3, n=100), guesses, 100) == ()
+    (finding,) = above_chance(Tally(count=4, n=100), guesses, 100)
+    assert "solve 4 of 100 tasks, guessing 2" in finding
+    # 100 of 400: two standard deviations are 2 * sqrt(1.125 * 0.75) = 1.84
+    assert above_chance(Tally(count=4, n=100), guesses, 400) == ()
+    assert above_chance(Tally(count=5, n=100), guesses, 400) != ()

@@ -138,7 +138,7 @@ def _answer_text(answer: AnswerSchema) -> str:
     if answer.unit is not None:
         lines.append(f"Unit: {answer.unit}")
     if answer.choices is not None:
-        lines.append(f"One of: {', '.join(answer.choices)}")
+        lines.append(f"One of: {', '.join(map(str, answer.choices))}")
     if answer.columns is not None:
         lines.append(f"Columns: {', '.join(answer.columns)}")
     if answer.entry is not None:

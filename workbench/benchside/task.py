@@ -64,7 +64,7 @@ class AnswerSchema(Frozen):
     kind: AnswerKind
     description: str = ""
     unit: str | None = None
-    choices: tuple[str, ...] | None = None
+    choices: tuple[str | int, ...] | None = None
     columns: tuple[str, ...] | None = None
     entry: str | None = None
     may_abstain: bool = False

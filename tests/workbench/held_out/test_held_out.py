@@ -12,6 +12,7 @@ from benchside.graders.probes import check_probes
 from benchside.held_out.bar import set_bar
 from benchside.held_out.leakage import Timed, late, refuse, shared
 from benchside.held_out.question import Part, Question, pose
+from benchside.held_out.single import single_columns
 from benchside.manifests import manifest
 from benchside_kernels.submission import encode
 
@@ -48,6 +49,23 @@ def test_a_bar_lies_above_luck_and_below_the_model():
     assert bar is not None
     constants = [metrics.mae(values, np.full(200, c)) for c in np.linspace(0, 20, 400)]
     assert bar.plain < bar.threshold < min(constants)
+
+
+def test_a_single_column_raises_the_bar_or_takes_it_away():
+    labels, scores = labels_and_scores(300, 1.5)
+    column = scores + np.random.default_rng(3).normal(0, 0.35, 300)
+    for metric in ("auroc", "auprc"):
+        free = set_bar(metric, labels, labels, scores)
+        assert free is not None
+        reached = getattr(metrics, metric)(labels, column)
+        assert free.threshold < reached < free.plain - 0.005
+        bar = set_bar(metric, labels, labels, scores, [-column, column])
+        assert bar is not None
+        assert bar.single == reached < bar.threshold <= bar.plain
+        assert set_bar(metric, labels, labels, scores, [scores]) is None
+    x = pd.DataFrame({"up": [1, np.nan, 4, 5], "down": [3.0, 2, 1, np.nan], "none": np.nan})
+    up, down, none = single_columns(x, pd.Series([0, 0, 1, 1]), x.iloc[[3, 1]])
+    assert [up.tolist(), down.tolist(), none.tolist()] == [[5, 4], [-2, -2], [0, 0]]
 
 
 def test_there_is_no_bar_where_luck_passes_for_skill():

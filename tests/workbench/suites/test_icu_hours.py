@@ -18,7 +18,9 @@ from benchside.errors import DataMissingError, InputError, IntegrityError
 from benchside.graders import grade
 from benchside.graders.metrics import auroc
 from benchside.graders.probes import check_probes
+from benchside.held_out.question import pose
 from benchside.library import Suite, prepare
+from benchside.manifests import manifest
 from benchside.policies import make_policy
 from benchside.provenance import provenance
 from benchside.store import RunConfig, RunFolder
@@ -33,7 +35,7 @@ from benchside.suites.mimic_extract.extract import (
     windows,
 )
 from benchside.suites.mimic_extract.read import KEYS, read_extract
-from benchside.suites.mimic_extract.subset import divide, to_image
+from benchside.suites.mimic_extract.subset import divide, questions, to_image
 from benchside_kernels.makers import open_kernels
 from benchside_kernels.submission import encode
 
@@ -124,6 +126,32 @@ def test_no_stay_shows_what_is_asked(extract: Extract) -> None:
         to_image("x", rows, patients)
 
 
+def test_no_single_column_passes(extract: Extract) -> None:
+    """How much was measured, age, or any one measurement, by its mean."""
+    counts: Counter[str] = Counter()
+    rows = divide(extract, (0, 0), counts)
+    posed = 0
+    for question in questions(rows, extract, 0, "x", counts):
+        made = pose(question, manifest("icu_hours"))
+        if made is None:
+            continue
+        posed += 1
+        hours = rows[question.category if len(question.parts) > 1 else "first_day"].hours
+        values = hours.drop(columns="hour").groupby("icustay_id")
+        columns = values.mean().assign(
+            taken=values.count().sum(axis=1), age=extract.patients["age"]
+        )
+        if "on" in columns:
+            columns = columns[["on", "taken"]]
+        ids = question.parts[0].held_out.index
+        for _, column in columns.loc[ids].fillna(columns.median()).items():
+            for score in (column, -column):
+                names = [part.name for part in question.parts]
+                told = score if names == [""] else dict.fromkeys(names, score)
+                assert not grade(*made, encode(told)).passed, (made[0].task_id, column.name)
+    assert posed >= 8
+
+
 @pytest.mark.slow
 async def test_in_kernels_the_reference_solves_and_others_do_not(
     suite: Suite, tmp_path: Path
@@ -190,7 +218,9 @@ def test_a_users_extract_is_read_and_solved(extract: Extract, tmp_path: Path, ho
     assert set(extract.patients) <= set(read.patients)
     suite = prepare("mimic_extract", home, data=tmp_path, size=30)
     assert suite.record.counts["stays"] == 4000
-    assert len(suite.tasks) == 12  # one subset has no more
+    dropped = [n for name, n in suite.record.counts.items() if "not told from guessing" in name]
+    assert len(suite.tasks) + sum(dropped) == 12  # one subset has no more
+    assert sum(dropped) <= 3
     assert {task.category for task in suite.tasks} == CATEGORIES
     assert {task.sensitivity for task in suite.tasks} == {"credentialed"}
     variables = suite.image(next(iter(suite.tasks))).load_variables()

@@ -28,7 +28,7 @@ from benchside.gate.verdict import (
     PROBES,
     REFERENCE,
     above_chance,
-    chance,
+    chances,
     floor,
     held,
     judged,
@@ -183,7 +183,7 @@ def _report(
     before = {
         task_id: reasons for task_id, reasons in held_back(suite).items() if task_id not in played
     }
-    probed, expected = floor(rows), chance(tasks)
+    probed, guesses = floor(rows), chances(tasks)
     compared = [ambiguous(suite), guessable(suite, tasks)]
     quarantined = held(
         before, judged(rows), *({key: [why] for key, why in one.items()} for one in compared)
@@ -193,8 +193,11 @@ def _report(
         benchside=__version__, date=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         isolation=origin.isolation, seed=request.seed, tasks=len(suite.tasks), gated=len(tasks),
         vacuous=sum(suite.answer_key(task_id).vacuous for task_id in played),
-        oracle=oracle(rows), floor=probed, chance=expected, same=same(rows),
+        oracle=oracle(rows), floor=probed, chance=sum(guesses), same=same(rows),
         unscored=sum(row.outcome in UNSCORED for row in rows),
-        findings=(*above_chance(probed["constant"], expected), *leakage(suite.tasks)),
+        findings=(
+            *above_chance(probed["constant"], guesses, len(suite.tasks)),
+            *leakage(suite.tasks),
+        ),
         quarantined=quarantined,
     )  # fmt: skip

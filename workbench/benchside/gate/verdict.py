@@ -30,18 +30,28 @@ def floor(rows: Sequence[GateRow]) -> dict[str, Tally]:
     return {probe: _solved([row for row in rows if row.policy == probe]) for probe in PROBES}
 
 
-def chance(tasks: Iterable[TaskSpec]) -> float:
-    """Return how many tasks guessing should solve: one of the choices, yes or no."""
+def chances(tasks: Iterable[TaskSpec]) -> list[float]:
+    """Return the chance of a guess at each closed question: one of the choices, yes or no."""
     open_choices = {"boolean": 2}
     counts = (
         len(task.answer.choices or ()) or open_choices.get(task.answer.kind) for task in tasks
     )
-    return sum(1 / count for count in counts if count)
+    return [1 / count for count in counts if count]
 
 
-def above_chance(constant: Tally, expected: float) -> tuple[str, ...]:
-    """Return a finding where one answer solves more than guessing does and 1% of the tasks."""
-    if constant.count <= expected + MOST_ABOVE_CHANCE * constant.n:
+def above_chance(constant: Tally, guesses: Sequence[float], tasks: int) -> tuple[str, ...]:
+    """Return a finding where one answer solves more than guessing does and 1% of the tasks.
+
+    A suite may balance its answers, a sample of it is not balanced: by the luck of the draw it may
+    be two standard deviations off (none where all tasks were gated).
+
+    Args:
+        guesses: the `chances` of the tasks gated.
+        tasks: of the whole suite.
+    """
+    expected = sum(guesses)
+    drawn = sum(one * (1 - one) for one in guesses) * (1 - constant.n / tasks)
+    if constant.count <= expected + MOST_ABOVE_CHANCE * constant.n + 2 * math.sqrt(drawn):
         return ()
     solved = f"constant answers solve {constant.count:,} of {constant.n:,} tasks"
     return (f"{solved}, guessing {expected:,.0f}",)

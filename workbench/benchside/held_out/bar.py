@@ -1,12 +1,13 @@
 """`Bar`: the threshold of a prediction, between guessing and a plain model of ours.
 
 A question whose plain model is not far enough above guessing has no bar: on so few held-out rows,
-luck could pass for skill.
+luck could pass for skill. Nor has one whose plain model is no better than a single column.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +21,7 @@ Metric = Literal["auroc", "auprc", "mae"]
 SHARE = 0.85  # of the way from guessing to the plain model
 LUCK = 0.99  # guesses that stay below the bar, at least
 GUESSES = 400  # random rankings for the distribution of auprc
+ABOVE_SINGLE = 0.005  # of the bar, for other ways with a column's missing values
 FEWEST = 8  # held-out rows, of each class for the metrics of classes
 
 
@@ -31,12 +33,14 @@ class Bar:
         guess: the metric of a guess: chance for `auroc` and `auprc`, the training rows' median for
             `mae`.
         plain: the metric of the plain model.
+        single: the metric of the best single column, below the threshold; None where not looked at.
     """
 
     metric: Metric
     threshold: float
     guess: float
     plain: float
+    single: float | None = None
 
 
 def measure(metric: Metric, labels: Floats, scores: Floats) -> float:
@@ -56,13 +60,16 @@ def enough(labels: Floats) -> bool:
     return min(positives, len(labels) - positives) >= FEWEST
 
 
-def set_bar(metric: Metric, train: Floats, labels: Floats, scores: Floats) -> Bar | None:
-    """Return the bar of a question, or None where guesses could reach it.
+def set_bar(
+    metric: Metric, train: Floats, labels: Floats, scores: Floats, singles: Sequence[Floats] = ()
+) -> Bar | None:
+    """Return the bar of a question, or None where guesses or one column could reach it.
 
     Args:
         train: labels of the training rows.
         labels: (n,) labels of the held-out rows.
         scores: (n,) the plain model's scores of the held-out rows.
+        singles: (n,) scores by single columns, which the bar of an area keeps out.
     """
     if metric != "mae" and not enough(labels):
         return None
@@ -76,8 +83,13 @@ def set_bar(metric: Metric, train: Floats, labels: Floats, scores: Floats) -> Ba
         digits = 3 - math.floor(math.log10(raw))
         threshold = round(math.ceil(raw * 10**digits) / 10**digits, max(digits, 0))
         return Bar(metric, threshold, guess, plain) if threshold < _luck(metric, labels) else None
+    single = max((measure(metric, labels, one) for one in singles), default=None)
     threshold = float(np.floor(raw * 1000) / 1000)
-    return Bar(metric, threshold, guess, plain) if threshold > _luck(metric, labels) else None
+    if single is not None:
+        threshold = max(threshold, round(single + ABOVE_SINGLE, 3))
+    if not _luck(metric, labels) < threshold <= plain:
+        return None
+    return Bar(metric, threshold, guess, plain, single)
 
 
 def _guess(metric: Metric, train: Floats, labels: Floats) -> float:

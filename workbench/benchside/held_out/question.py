@@ -32,6 +32,7 @@ class Part:
         held_out: labels of the held-out rows, by row id.
         scores: (held-out rows,) of the plain model.
         risks: (held-out rows,) the true risks, where the data were generated.
+        singles: (held-out rows,) scores by single columns, none of which may pass.
     """
 
     train: Floats
@@ -39,6 +40,7 @@ class Part:
     scores: Floats
     name: str = ""
     risks: Floats | None = None
+    singles: Sequence[Floats] = ()
 
     @property
     def labels(self) -> Floats:
@@ -73,10 +75,10 @@ class Question:
 def pose(
     question: Question, manifest: SuiteManifest, sensitivity: Sensitivity | None = None
 ) -> tuple[TaskSpec, AnswerKey] | None:
-    """Return task and key; None where the held-out rows are too few to tell skill from luck."""
+    """Return task and key; None where the held-out rows do not tell skill from luck."""
     bars = []
     for part in question.parts:
-        bar = set_bar(question.metric, part.train, part.labels, part.scores)
+        bar = set_bar(question.metric, part.train, part.labels, part.scores, part.singles)
         if bar is None:
             return None
         bars.append(bar)
@@ -125,7 +127,8 @@ def _form(question: Question, bars: Sequence[Bar]) -> str:
     scores = f"one for each of the {len(question.parts[0].held_out)} rows of {question.rows}"
     if len(bars) == 1:
         bar = bars[0]
-        compared = f"Guessing gives {bar.guess:.3g}, a plain model {bar.plain:.3g}"
+        single = "" if bar.single is None else f"the best single column {bar.single:.3g}, "
+        compared = f"Guessing gives {bar.guess:.3g}, {single}a plain model {bar.plain:.3g}"
         return (
             f"Submit a Series of scores by its index, {scores}. It passes with {wanted} "
             f"{bar.threshold:g}. {compared}{_best(question)}."

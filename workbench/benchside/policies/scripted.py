@@ -166,7 +166,8 @@ def _cell(cells: Sequence[str], turn: int) -> Action | None:
 def _likely(answer: AnswerSchema) -> JsonValue:
     if answer.entry is not None:
         return f"def {answer.entry}(*arguments):\n    return 1\n"
-    return answer.choices[0] if answer.choices else _CONSTANTS[answer.kind]
+    likely, choices = _CONSTANTS[answer.kind], answer.choices
+    return choices[0] if choices and likely not in choices else likely
 
 
 def read_cells(path: Path) -> tuple[str, ...]:

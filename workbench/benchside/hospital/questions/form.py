@@ -114,7 +114,7 @@ def canonical(form: Form, value: Value) -> str:
     """What a constant answer would have to be, to count how often one would be right."""
     if isinstance(value, frozenset):
         return f"set:{sorted(value)}"
-    if form.kind in ("number", "duration"):
+    if form.kind in ("integer", "number", "duration"):
         assert isinstance(value, int | float)
         return f"number:{value:.1f}"
     return f"{form.kind}:{value}"

@@ -1,10 +1,10 @@
 """Generated stays in intensive care: hourly values with gaps, interventions, outcomes, true risks.
 
 Each stay has an illness, a trend over its first day, and two slow processes, shock and failing
-lungs, that wander around it. Values follow these; vasopressors and ventilation begin when a process
-passes a threshold and end when it has fallen well below. Length of stay and death are drawn from
-risks that illness, trend and age set. Sicker patients are measured more often. Matrices are
-(stays, hours).
+lungs, that wander around it. Values follow these, each about a level of the patient's own, so that
+no single one tells much; vasopressors and ventilation begin when a process passes a threshold and
+end when it has fallen well below. Length of stay and death are drawn from risks that illness, trend
+and age set. Sicker patients are measured a little more often. Matrices are (stays, hours).
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ from benchside.suites.mimic_extract.extract import DAY_H, GAP_H, LONGEST_H, Extr
 
 Floats = NDArray[np.float64]
 SHORTEST_H = 12
-LOG_H, LOG_SD = 4.15, 0.62  # of the logarithm of hours
+LOG_H, LOG_SD = 4.15, 0.5  # of the logarithm of hours
+SHOCK, LUNGS = 0.55, 0.5  # of these processes by one unit of illness
 SLOW, QUICK = 0.97, 0.6  # correlation from hour to hour of processes and of values' noise
 BEGIN, END = 1.0, 0.4  # thresholds of the processes
+OWN_SD = 2.0  # of patients' own levels, in shifts by one unit of illness
+CARE_SD, SICKER = 0.3, 0.1  # of the log odds of a measurement: between patients, by illness
 START = np.datetime64("2140-01-01T00:00:00", "ns")
 
 
@@ -45,6 +48,11 @@ class Value:
     noise: float
     often: float
     digits: int = 1
+
+    @property
+    def shift(self) -> float:
+        """By one unit of illness, with what it does to shock and lungs."""
+        return abs(self.ill + SHOCK * self.shock + LUNGS * self.lungs)
 
 
 VALUES = (
@@ -80,8 +88,8 @@ def generate(stays: int, seed: tuple[int, ...]) -> Extract:
     age = np.clip(64 + 15 * rng.normal(0, 1, stays), 18, 90)
     course = np.minimum(np.arange(LONGEST_H) / DAY_H, 1.5)
     level = ill[:, None] + trend[:, None] * course
-    shock = 0.55 * level + _wander(rng, stays, SLOW)
-    lungs = 0.5 * level + _wander(rng, stays, SLOW)
+    shock = SHOCK * level + _wander(rng, stays, SLOW)
+    lungs = LUNGS * level + _wander(rng, stays, SLOW)
     known = ill + trend
     hours, risks = _lengths(rng, known)
     deaths = _deaths(rng, known, age, risks)
@@ -91,8 +99,9 @@ def generate(stays: int, seed: tuple[int, ...]) -> Extract:
     row, hour = np.nonzero(lasts)
     index = {"icustay_id": ids[row], "hour": hour}
     on = {"vaso": _given(shock)[lasts], "vent": _given(lungs)[lasts]}
+    care = SICKER * level + rng.normal(0, CARE_SD, (stays, 1))
     values = {
-        value.name: _measure(rng, value, level, shock, lungs)[lasts].astype("float32")
+        value.name: _measure(rng, value, level, shock, lungs, care)[lasts].astype("float32")
         for value in VALUES
     }
     order = ["icustay_id", "hour"]
@@ -113,7 +122,7 @@ def _wander(rng: Generator, stays: int, correlation: float) -> Floats:
 
 def _lengths(rng: Generator, known: Floats) -> tuple[Floats, dict[str, Floats]]:
     """Hours of the stays, and the risks of long ones given more than 30 hours."""
-    centre = LOG_H + 0.33 * known
+    centre = LOG_H + 0.5 * known
 
     def below(hours: float) -> Floats:
         return np.asarray(ndtr((np.log(hours) - centre) / LOG_SD), np.float64)
@@ -147,12 +156,15 @@ def _given(process: Floats) -> NDArray[np.int64]:
     return on
 
 
-def _measure(rng: Generator, value: Value, level: Floats, shock: Floats, lungs: Floats) -> Floats:
+def _measure(
+    rng: Generator, value: Value, level: Floats, shock: Floats, lungs: Floats, care: Floats
+) -> Floats:
     """(stays, hours) values, NaN where none was taken."""
     noise = _wander(rng, len(level), QUICK)
+    own = OWN_SD * value.shift * rng.normal(0, 1, (len(level), 1))
     drawn = value.mean + value.ill * level + value.shock * shock + value.lungs * lungs
-    drawn = np.maximum(drawn + value.noise * noise, 0.1)
-    odds = value.often / (1 - value.often) * np.exp(0.25 * level)
+    drawn = np.maximum(drawn + own + value.noise * noise, 0.1)
+    odds = value.often / (1 - value.often) * np.exp(care)
     taken = rng.random(level.shape) < odds / (1 + odds)
     return np.where(taken, np.round(drawn, value.digits), np.nan)
 

@@ -80,16 +80,19 @@ def _order(size: int) -> list[Calculator]:
     order: list[Calculator] = []
     for turn in range(4 * size):
         for calculator in CALCULATORS.values():
-            if turn % 4 == 0 or not _is_narrow(calculator):
+            if turn % 4 == 0 or _choices(calculator) is None:
                 order.append(calculator)
         if len(order) >= size:
             break
     return order[:size]
 
 
-def _is_narrow(calculator: Calculator) -> bool:
+def _choices(calculator: Calculator) -> tuple[int, ...] | None:
+    """The values of a narrow score, of which a guess may be right."""
     low, high = calculator.output.low, calculator.output.high
-    return low is not None and high is not None and high - low + 1 < NARROW
+    if low is None or high is None or high - low + 1 >= NARROW:
+        return None
+    return tuple(range(low, high + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,7 @@ class _Maker:
             kind=kind,
             description=DESCRIPTIONS[kind] + ("" if exact else "; it may differ by 5%"),
             unit=calculator.output.unit or None,
+            choices=_choices(calculator),
         )
         frame = (turn // len(STYLES)) % len(FRAMES)
         task = TaskSpec(

@@ -9,17 +9,19 @@ would tell how long it lasts.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from benchside.cell_source import cell_source
+from benchside.graders.metrics import Floats
 from benchside.held_out.bar import Metric, enough
 from benchside.held_out.leakage import Timed, refuse
 from benchside.held_out.models import fit_classes, fit_risk, summarise
 from benchside.held_out.question import Part, Question
+from benchside.held_out.single import single_columns
 from benchside.suites.mimic_extract.extract import (
     CLASSES,
     DAY_H,
@@ -201,7 +203,10 @@ def questions(
                 counts[f"dropped: too few cases of {name}"] += len(METRICS)
                 continue
             risks = None if extract.risks is None else extract.risks.loc[test.index, name]
-            parts[name] = [_part(train, test, fit_risk(x, train, new.loc[test.index]), "", risks)]
+            rows_asked = new.loc[test.index]
+            scores = fit_risk(x, train, rows_asked)
+            singles = single_columns(_with_total(x), train, _with_total(rows_asked))
+            parts[name] = [_part(train, test, scores, risks=risks, singles=singles)]
     for metric in METRICS:
         for name, own in parts.items():
             yield Question(
@@ -219,15 +224,22 @@ def questions(
             )
 
 
+def _with_total(x: pd.DataFrame) -> pd.DataFrame:
+    """With the number of all measurements."""
+    return x.assign(total=x.filter(like="count ").sum(axis=1))
+
+
 def _part(
-    train: pd.Series, test: pd.Series, scores: pd.Series, name: str, risks: pd.Series | None = None
-) -> Part:
+    train: pd.Series, test: pd.Series, scores: pd.Series, name: str = "",
+    risks: pd.Series | None = None, singles: Sequence[Floats] = (),
+) -> Part:  # fmt: skip
     return Part(
         train=train.to_numpy().astype(np.float64),
         held_out=test.astype(int),
         scores=scores.to_numpy(np.float64),
         name=name,
         risks=None if risks is None else risks.to_numpy(np.float64),
+        singles=singles,
     )
 
 
