@@ -38,6 +38,7 @@ from benchside.regrade import regrade
 from benchside.rendering import print_episode
 from benchside.replay.command import ReplayRequest, print_replay, replay_target, show_diff
 from benchside.replay.edit import Edit, edit_episode
+from benchside.replay.prefer import PreferRequest, prefer
 from benchside.runs import load_run
 from benchside.statistics import compare, rates_by
 from benchside.statistics import scores as score_rows
@@ -458,6 +459,32 @@ def _edit(
     print_episode(episode, console)
     path = folder.transcript_path(episode.episode_id)
     console.print(f"counterfactual of {episode.parent}: {path}", soft_wrap=True)
+
+
+@app.command("prefer")
+def prefer_command(
+    episode: Annotated[str, typer.Argument(help="A transcript, or RUN/EPISODE-ID, to reject.")],
+    corrected: Annotated[
+        str,
+        typer.Argument(help="A copy of its notebook with a changed cell, or another episode."),
+    ],
+    why: Annotated[str, typer.Option(help="What is better about it.")],
+    who: Annotated[str, typer.Option(envvar="USER", help="Who says so.")],
+    policy: Annotated[
+        str | None, typer.Option(help="Who goes on after the changed cell; default: the same.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Save a preference pair: run a corrected notebook, and prefer it if it solves the task."""
+    request = PreferRequest(episode, corrected, who, why, policy)
+    made = asyncio.run(prefer(request, home_folder(), _stderr()))
+    if as_json:
+        print(made.model_dump_json(indent=1))
+        return
+    console.print(
+        f"{made.chosen} is preferred to {made.rejected} ({made.rejected_outcome}) from "
+        f"{made.cell_id} on: {made.chosen_transcript}", soft_wrap=True,
+    )  # fmt: skip
 
 
 @app.command()

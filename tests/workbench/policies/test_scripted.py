@@ -91,7 +91,7 @@ async def test_scripted_plays_the_cells_of_a_script(tmp_path: Path) -> None:
 def test_a_transcript_gives_only_the_cells_of_its_policy(tmp_path: Path) -> None:
     new = nbformat.v4
     setup = new.new_code_cell("load()", metadata={"benchside": {"kind": "setup"}})
-    action = new.new_code_cell("submit(1)", metadata={"benchside": {"kind": "action"}})
+    action = new.new_code_cell("submit(1)", metadata={"benchside": {"kind": "submission"}})
     cells = [setup, new.new_markdown_cell("why"), new.new_code_cell("y = 2"), action]
     path = tmp_path / "episode.ipynb"
     nbformat.write(new.new_notebook(cells=cells), path)

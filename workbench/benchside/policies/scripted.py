@@ -212,6 +212,5 @@ def _notebook_cells(text: str, path: Path) -> list[str]:
     return [
         cell.source
         for cell in notebook.cells
-        if cell.cell_type == "code"
-        and cell.metadata.get("benchside", {}).get("kind", "action") == "action"
+        if cell.cell_type == "code" and cell.metadata.get("benchside", {}).get("kind") != "setup"
     ]

@@ -32,6 +32,7 @@ from benchside.transcript import read_transcript
 from benchside_kernels.makers import open_kernels
 
 FOLDER = "counterfactuals"
+AFTER = " after "
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def continued(episode: Episode, edit: Edit, then: Policy) -> Continued:
     before = tuple(turn.action for turn in episode.turns[: ids.index(edit.cell_id)])
     told = f"{episode.episode_id}\n{edit.cell_id}\n{edit.code}"
     digest = hashlib.sha256(told.encode()).hexdigest()[:8]
-    return Continued(f"{then.name} after {edit.cell_id}@{digest}", before, edit.code, then)
+    return Continued(f"{then.name}{AFTER}{edit.cell_id}@{digest}", before, edit.code, then)
 
 
 async def edit_episode(
@@ -100,7 +101,8 @@ async def edit_episode(
     suite = load_suite(parent.task.suite, home, build=parent.provenance.suite_build)
     check_same(parent, suite)
     config = target.folder.config()
-    made = config.policies.get(parent.policy, {})
+    before = parent.policy.partition(AFTER)[0]  # of a counterfactual: who went on in it
+    made = config.policies.get(before, {})
     known = {name: made[name] for name in PolicyOptions.model_fields if name in made}
     options = PolicyOptions.model_validate(known)
     folder = RunFolder(target.folder.path / FOLDER)
@@ -108,7 +110,7 @@ async def edit_episode(
         then = await stack.enter_async_context(
             aclosing(
                 make_policy(
-                    edit.policy or _spec(parent.policy, made), options,
+                    edit.policy or _spec(before, made), options,
                     lambda task: suite.answer_key(task.task_id).solution,
                 )
             )
