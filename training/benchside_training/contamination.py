@@ -1,0 +1,62 @@
+"""`HeldOut`: the tasks that training must not have seen, and what of an example is among them.
+
+A task is held out if it is the same task (by hash, or by id, since other limits give another hash)
+or if its question is nearly that of one: most 10-grams of its words are those of *one* held-out
+question. 10-grams that many held-out tasks share (instructions, conventions) count for nothing.
+
+Source of the measure: T. Brown et al., Language Models are Few-Shot Learners (2020), appendix C.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from benchside.gate.leakage import COMMON, MOST_SHARED, grams
+from benchside.task import TaskSpec
+
+FEWEST_FRAMED = 5  # among fewer questions, nothing can be told to be a frame
+
+
+class HeldOut:
+    """An index of held-out tasks.
+
+    Args:
+        tasks: of evaluation splits, of any number of suites.
+    """
+
+    def __init__(self, tasks: Iterable[TaskSpec]):
+        self._hashes: set[str] = set()
+        self._ids: set[tuple[str, str]] = set()
+        questions: dict[str, set[int]] = {}
+        for task in tasks:
+            self._hashes.add(task.hash)
+            self._ids.add((task.suite, task.task_id))
+            questions[f"{task.suite}/{task.task_id}"] = _grams(task.prompt)
+        said = Counter(gram for own in questions.values() for gram in own)
+        fewest = max(COMMON * len(questions), FEWEST_FRAMED)
+        self._frame = {gram for gram, count in said.items() if count >= fewest}
+        self._askers: dict[int, list[str]] = defaultdict(list)
+        for name, own in questions.items():
+            for gram in own - self._frame:
+                self._askers[gram].append(name)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def reason(self, task: TaskSpec) -> str | None:
+        """Return why a task must not be trained on; None if nothing is in the way."""
+        if task.hash in self._hashes or (task.suite, task.task_id) in self._ids:
+            return "is a held-out task"
+        own = _grams(task.prompt) - self._frame
+        shared = Counter(name for gram in own for name in self._askers.get(gram, ()))
+        if shared:
+            name, count = shared.most_common(1)[0]
+            if count >= MOST_SHARED * len(own):
+                return f"asks nearly what held-out task {name} asks"
+        return None
+
+
+def _grams(prompt: str) -> set[int]:
+    return grams(tuple(re.findall(r"\w+", prompt.lower())))
