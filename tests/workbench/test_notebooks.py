@@ -1,15 +1,23 @@
 """The shipped notebooks, run by papermill as people run them."""
 
+import asyncio
+import io
 import json
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
+from rich.console import Console
 
+from benchside.commands import RunRequest, run_suites
 from benchside.curves import EVALUATIONS, METRICS, EvaluationRow, MetricsRow
+from benchside.evaluation import Evaluation
+from benchside.library import Suite
 from benchside.store import append_line
 from benchside_kernels.startup import HOME_VARIABLE
+
+pytestmark = pytest.mark.timeout(300)  # a notebook starts kernels of its own
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
@@ -52,6 +60,35 @@ def test_error_analysis_shows_findings_with_their_cells(
     assert "premature submission" in shown  # the policy `constant`
     assert "ZeroDivisionError" in shown  # the scripted policy
     assert "image/png" in shown
+
+
+@pytest.mark.slow
+def test_explore_shows_tasks_data_and_a_live_kernel(
+    home: Path, suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(HOME_VARIABLE, str(home))
+    shown = executed("explore", tmp_path, suite="power", image=next(iter(suite.record.images)))
+    assert "40 tasks" in shown and "image/png" in shown
+    assert "**solved**" in shown and "kernel start" in shown
+
+
+@pytest.mark.slow
+def test_replay_shows_what_differs_and_why(
+    home: Path, suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(HOME_VARIABLE, str(home))
+    cells = tmp_path / "by_time.py"
+    cells.write_text("import time\nprint(time.time_ns())\n1 / 0\n# %%\nx = 1\n# %%\nsubmit(0)")
+    asked = Evaluation.model_validate(
+        {"suites": [{"name": "power", "limit": 1}], "policies": ["reference", f"scripted:{cells}"]}
+    )
+    request = RunRequest(asked, tmp_path / "run")
+    asyncio.run(run_suites(request, home, Console(file=io.StringIO())))
+    shown = executed("replay", tmp_path, run=str(tmp_path / "run"))
+    assert "1 of 2 episodes differ" in shown
+    assert "time.time_ns() in cell-001" in shown
+    assert "0 of 2 episodes have such cells" in shown, "it changes with time, not for the failure"
+    assert "cell-001: different" in shown and "cell-002: identical" in shown
 
 
 @pytest.mark.slow

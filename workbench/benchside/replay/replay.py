@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,7 +57,9 @@ async def replay_episode(
         policy=episode.policy, transcript=transcript, isolation=describe(maker.isolation),
         cells=len(cells), identical=sum(one.verdict == "identical" for one in verdicts),
         equal=sum(one.verdict == "equal" for one in verdicts), different=different,
-        hidden_state=await _hidden_state(episode, played.results, suite, maker, hidden),
+        hidden_state=await _hidden_state(
+            episode, played.results, {one.cell_id for one in different}, suite, maker, hidden
+        ),
         same_states=episode.states == played.states if episode.task.services else None,
         causes=causes,
     )  # fmt: skip
@@ -66,18 +69,24 @@ async def replay_episode(
 async def _hidden_state(
     episode: Episode,
     played: tuple[CellResult, ...],
+    unsteady: Set[str],
     suite: Suite,
     maker: KernelMaker,
     hidden: tuple[Path, ...],
 ) -> tuple[str, ...]:
-    """Run the cells that ended well in one kernel, in order, and say which of them change."""
+    """Run the cells that ended well in one kernel, in order, and say which of them change.
+
+    Args:
+        unsteady: ids of cells that change anyway, of which nothing can be said.
+    """
     clean = [result for result in played if result.status == "ok"]
     if len(clean) == len(played):
         return ()
     conditions = Conditions(episode.provenance.seed)
     again = await play(episode, clean, conditions, suite, maker, hidden, restarts=0)
     verdicts = compare_all(clean, again.results)
-    return tuple(one.cell_id for one in verdicts if one.verdict == "different")
+    changed = (one.cell_id for one in verdicts if one.verdict == "different")
+    return tuple(cell_id for cell_id in changed if cell_id not in unsteady)
 
 
 def _with_results(episode: Episode, results: tuple[CellResult, ...]) -> Episode:

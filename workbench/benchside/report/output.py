@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -55,6 +55,15 @@ def code_html(source: str) -> str:
     """Return Python source as highlighted HTML."""
     lexer, formatter = PythonLexer(stripnl=False), HtmlFormatter(nowrap=True)
     return f'<pre class="code" tabindex="0">{highlight(source, lexer, formatter)}</pre>'
+
+
+def cell_html(source: str, outputs: Iterable[Mapping[str, Any]] = ()) -> str:
+    """Return a cell with its outputs for places that have no style sheet of ours, as notebooks."""
+    code = (
+        f'<div style="border-left: 3px solid #0072B2; padding-left: 8px">{code_html(source)}</div>'
+    )
+    shown = "".join(map(output_html, outputs))
+    return f'<div style="font-family: monospace; text-align: left">{code}{shown}</div>'
 
 
 def code_style() -> str:
