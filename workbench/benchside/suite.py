@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchside.errors import DataMissingError
 from benchside.task import AnswerKey, Frozen, Sensitivity, TaskSpec
 from benchside_kernels.image import ImageSource
 
@@ -93,6 +94,16 @@ class BuildOptions:
     scratch: Path
     seed: int
     size: int | None
+
+    @property
+    def data_folder(self) -> Path:
+        """The user's data folder; `DataMissingError` without one."""
+        if self.data is None:
+            raise DataMissingError(
+                f"{self.manifest.name} needs a data folder",
+                fix=self.manifest.how_to_get or "set BENCHSIDE_DATA to the folder that holds it",
+            )
+        return self.data
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from types import ModuleType
 
 from benchside.graders import program, program_cell
+from benchside.suites import task_lines
 from benchside.suites.biocoder.build import build
 
 __all__ = ["USES", "build"]
-USES: tuple[ModuleType, ...] = (program, program_cell)
+USES: tuple[ModuleType, ...] = (program, program_cell, task_lines)

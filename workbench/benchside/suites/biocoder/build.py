@@ -20,7 +20,7 @@ from benchside.errors import DataMissingError, InputError
 from benchside.execution import observe
 from benchside.graders.program import ProgramCase, ProgramGrader
 from benchside.suite import BuildOptions, SuiteBuild, SuiteManifest
-from benchside.suites.biocoder.rows import Row, read_rows
+from benchside.suites.biocoder.rows import Row
 from benchside.suites.biocoder.script import (
     MARK,
     function_name,
@@ -28,6 +28,7 @@ from benchside.suites.biocoder.script import (
     script,
     without_repeats,
 )
+from benchside.suites.task_lines import read_lines
 from benchside.task import AnswerKey, AnswerSchema, GraderRef, Split, TaskSpec
 from benchside_kernels.backend import KernelMaker
 from benchside_kernels.image import ImageSource, KernelImage, build_image
@@ -105,16 +106,17 @@ def _items(manifest: SuiteManifest, data: Path) -> list[Item]:
         path = file.find(data)
         if path is None:
             continue
-        for row in read_rows(path):
+        for where, row in read_lines(path, Row, "BioCoder"):
             try:
                 name = function_name(row.signature)
             except ValueError as problem:
-                raise InputError(str(problem), where=f"{path}: {row.idx}", value=row.signature) \
-                    from None  # fmt: skip
+                raise InputError(
+                    str(problem), where=f"{where}, field signature", value=row.signature
+                ) from None
             context = without_repeats(row.context, name)
             if MARK.search(context) is None:
                 raise InputError(
-                    "a context has no place for the solution", where=f"{path}: {row.idx}",
+                    "a context has no place for the solution", where=f"{where}, field context",
                     fix="it needs a line <<insert solution here>>",
                 )  # fmt: skip
             cases = tuple(ProgramCase(script=script(context, n)) for n in range(CASES))

@@ -1,13 +1,8 @@
-"""Reads BioCoder tasks as MedAgentGym packs them: one JSON object a line, plain or gzipped."""
+"""`Row`: a BioCoder task as MedAgentGym packs them."""
 
 from __future__ import annotations
 
-import gzip
-from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from benchside.errors import InputError
+from pydantic import BaseModel, ConfigDict
 
 
 class Row(BaseModel):
@@ -27,28 +22,3 @@ class Row(BaseModel):
     solution: str
     context: str
     signature: str
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Return all rows of a file.
-
-    Raises:
-        InputError: naming the line and the field.
-    """
-    packed = path.read_bytes()
-    text = gzip.decompress(packed) if path.suffix == ".gz" else packed
-    rows = []
-    for number, line in enumerate(text.split(b"\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            rows.append(Row.model_validate_json(line))
-        except ValidationError as problem:
-            first = problem.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise InputError(
-                f"a BioCoder task cannot be read: {first['msg']}",
-                where=f"{path}, line {number}" + (f", field {field}" if field else ""),
-                value=str(first["input"])[:80], fix="get the file again",
-            ) from problem  # fmt: skip
-    return rows

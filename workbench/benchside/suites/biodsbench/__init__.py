@@ -3,7 +3,8 @@
 from types import ModuleType
 
 from benchside.graders import assertions, assertions_cell
+from benchside.suites import task_lines
 from benchside.suites.biodsbench.build import build
 
 __all__ = ["USES", "build"]
-USES: tuple[ModuleType, ...] = (assertions, assertions_cell)
+USES: tuple[ModuleType, ...] = (assertions, assertions_cell, task_lines)

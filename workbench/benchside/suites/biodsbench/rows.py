@@ -1,18 +1,17 @@
-"""Reads BioDSBench tasks as MedAgentGym packs them: one JSON object a line, plain or gzipped."""
+"""`Row`: a BioDSBench task as MedAgentGym packs them, with the shapes of its tables."""
 
 from __future__ import annotations
 
 import ast
-import gzip
 import re
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from benchside.errors import InputError
+from benchside.suites.task_lines import FIX, read_lines
 
 # schemas were published of the first so many rows of a table
 PUBLISHED_ROWS = 10_000
@@ -73,36 +72,11 @@ def read_rows(path: Path) -> list[Row]:
         InputError: naming the line and the field.
     """
     rows = []
-    for number, line in enumerate(_text(path).split(b"\n"), 1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            row = Row.model_validate_json(line)
-        except ValidationError as problem:
-            first = problem.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise InputError(
-                f"a BioDSBench task cannot be read: {first['msg']}",
-                where=where + (f", field {field}" if field else ""),
-                value=str(first["input"])[:80], fix="get the file again",
-            ) from problem  # fmt: skip
+    for where, row in read_lines(path, Row, "BioDSBench"):
         if not row.tables:
             raise InputError(
                 "a BioDSBench task describes no table", where=f"{where}, field dataframes",
-                value=row.dataframes[:80], fix="get the file again",
+                value=row.dataframes[:80], fix=FIX,
             )  # fmt: skip
         rows.append(row)
     return rows
-
-
-def _text(path: Path) -> bytes:
-    packed = path.read_bytes()
-    if path.suffix != ".gz":
-        return packed
-    try:
-        return gzip.decompress(packed)
-    except (OSError, EOFError, zlib.error) as problem:
-        raise InputError(
-            f"the file cannot be unpacked: {problem}", where=path, fix="get the file again"
-        ) from None

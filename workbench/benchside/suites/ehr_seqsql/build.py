@@ -17,7 +17,6 @@ from benchside.suites.ehr_seqsql.series import Series, read_series
 from benchside.suites.ehrsql.build import (
     CONVENTIONS,
     SOURCES,
-    data_folder,
     json_rows,
     question_files,
     split,
@@ -45,7 +44,7 @@ def build(options: BuildOptions) -> SuiteBuild:
         DataMissingError: a file is not there.
         InputError: a file is damaged, or not in a format that is read here.
     """
-    data = data_folder(options)
+    data = options.data_folder
     counts: Counter[str] = Counter()
     series = _distinct(
         [one for path in question_files(options, data) for one in read_series(path)], counts

@@ -21,7 +21,6 @@ from benchside.errors import DataMissingError, InputError
 from benchside.suite import BuildOptions, SuiteBuild, SuiteManifest
 from benchside.suites.ehrcon.labels import Entity, read_labels, read_tasks
 from benchside.suites.ehrcon.records import describe, prepare_records, read_notes
-from benchside.suites.ehrsql.build import data_folder
 from benchside.task import AnswerKey, AnswerSchema, GraderRef, Split, TaskSpec
 from benchside_kernels.image import ImageSource
 
@@ -58,7 +57,7 @@ def build(options: BuildOptions) -> SuiteBuild:
         DataMissingError: a file is not there.
         InputError: a file is damaged, or not in a format that is read here.
     """
-    data = data_folder(options)
+    data = options.data_folder
     counts: Counter[str] = Counter()
     notes = read_notes(_note_files(options, data))
     asked = [*_published(options, data, notes), *_medagentgym(options, data, notes)]

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchside.errors import DataMissingError, InputError
+from benchside.errors import InputError
 from benchside.suite import BuildOptions
-from benchside.suites.ehrsql.database import find_files, is_database, is_table
+from benchside.suites.ehrsql.database import find_files, find_release, is_database
 from benchside.suites.ehrsql.gold import open_database
 from benchside.suites.ehrsql.release import FETCH_AGAIN, Kind, Release
 
@@ -100,13 +100,7 @@ def prepare_records(options: BuildOptions, data: Path, notes: pd.DataFrame) -> P
         _check(source)
         shutil.copyfile(source, path)
     else:
-        release = Release(find_files(options, data, is_table))
-        if not release.tables:
-            raise DataMissingError(
-                f"there is neither a database nor a release for {options.manifest.name}",
-                where=data, fix=options.manifest.how_to_get,
-            )  # fmt: skip
-        release.check(tuple(TABLES), options.manifest.how_to_get)
+        release = find_release(options, data, tuple(TABLES))
         _preprocess(release, path, {float(hadm) for hadm in notes["hadm_id"]})
     with closing(sqlite3.connect(path)) as con:
         notes.to_sql("noteevents", con, index=False, if_exists="replace")

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from benchside.errors import InputError
+from benchside.held_out.brought import read_brought, refuse_row
 from benchside.suites.longitudinal.catalogue import LEVELS
 
 COLUMNS = ("patient_id", "prediction_time", "value")
@@ -87,28 +88,8 @@ def answers(kind: str, values: pd.Series) -> pd.DataFrame:
 
 def read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """Read columns of a CSV file as text."""
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError, EOFError) as error:  # pandas' parser errors are ValueErrors
-        raise InputError(
-            "the file is damaged, cut off or not CSV", where=path, value=str(error).strip(), fix=FIX
-        ) from None
-    missing = [column for column in columns if column not in frame]
-    if missing:
-        raise InputError(
-            "a field is missing", where=f"{path}, field {missing[0]!r}", value=list(frame)[:8],
-            fix=FIX,
-        )  # fmt: skip
-    if not len(frame):
-        raise InputError("the file has no rows", where=path, fix=FIX)
-    return frame
+    read = partial(pd.read_csv, dtype=str, keep_default_na=False)
+    return read_brought(path, read, columns, form="CSV", fix=FIX)
 
 
-def refuse(wrong: pd.Series, frame: pd.DataFrame, what: str, path: Path, field: str) -> None:
-    """Raise for the first wrong row; rows are counted from 1, without the header."""
-    if wrong.any():
-        row = int(wrong.to_numpy().argmax())
-        raise InputError(
-            what, where=f"{path}, row {row + 1}, field {field!r}", value=frame[field].iloc[row],
-            fix=FIX,
-        )  # fmt: skip
+refuse = partial(refuse_row, fix=FIX)

@@ -110,7 +110,7 @@ def build(options: BuildOptions) -> SuiteBuild:
         DataMissingError: a file is not there.
         InputError: a file is damaged, or not in a format that is read here.
     """
-    source, data = SOURCES[options.manifest.name], data_folder(options)
+    source, data = SOURCES[options.manifest.name], options.data_folder
     counts: Counter[str] = Counter()
     questions = distinct(
         (
@@ -135,16 +135,6 @@ def build(options: BuildOptions) -> SuiteBuild:
         f"{source.title} in the schema of EHRSQL. Text is lower-case.",
     )  # fmt: skip
     return SuiteBuild(builder.tasks, builder.keys, [image], dict(counts))
-
-
-def data_folder(options: BuildOptions) -> Path:
-    """Return the user's data folder; `DataMissingError` without one."""
-    if options.data is None:
-        raise DataMissingError(
-            f"{options.manifest.name} needs a data folder",
-            fix=options.manifest.how_to_get or "set BENCHSIDE_DATA to the folder that holds it",
-        )
-    return options.data
 
 
 def question_files(options: BuildOptions, data: Path) -> list[Path]:

@@ -87,13 +87,7 @@ def prepare_database(options: BuildOptions, schema: Schema, data: Path) -> Datab
         _unpack(source, path)
         _check(path, schema, source)
     else:
-        release = Release(find_files(options, data, is_table))
-        if not release.tables:
-            raise DataMissingError(
-                f"there is neither a database nor a release for {options.manifest.name}",
-                where=data, fix=options.manifest.how_to_get,
-            )  # fmt: skip
-        release.check(schema.sources, options.manifest.how_to_get)
+        release = find_release(options, data, schema.sources)
         with closing(sqlite3.connect(path)) as con:
             con.execute("PRAGMA journal_mode = OFF")
             con.execute("PRAGMA synchronous = OFF")
@@ -128,6 +122,23 @@ def find_files(
         if wanted(file)
     }
     return {name: path for name, path in found.items() if path is not None}
+
+
+def find_release(options: BuildOptions, data: Path, tables: tuple[str, ...]) -> Release:
+    """Return the user's release, for those who have no database.
+
+    Raises:
+        DataMissingError: there is none, or it lacks one of these tables.
+        InputError: the tables lie in several folders.
+    """
+    release = Release(find_files(options, data, is_table))
+    if not release.tables:
+        raise DataMissingError(
+            f"there is neither a database nor a release for {options.manifest.name}",
+            where=data, fix=options.manifest.how_to_get,
+        )  # fmt: skip
+    release.check(tables, options.manifest.how_to_get)
+    return release
 
 
 def _unpack(source: Path, target: Path) -> None:

@@ -27,7 +27,6 @@ from benchside.suite import BuildOptions, SuiteBuild, SuiteManifest
 from benchside.suites.ehrsql.build import (
     DIFFERS,
     GUESSED,
-    data_folder,
     distinct,
     json_rows,
     question_files,
@@ -95,7 +94,7 @@ def build(options: BuildOptions) -> SuiteBuild:
         DataMissingError: a file is not there.
         InputError: a file is damaged, or not in a format that is read here.
     """
-    data, counts = data_folder(options), Counter[str]()
+    data, counts = options.data_folder, Counter[str]()
     read = (item for path in question_files(options, data) for item in _read(path))
     questions = distinct(read, counts)
     names = next((f.find(data) for f in options.manifest.data if "id2name" in f.path), None)

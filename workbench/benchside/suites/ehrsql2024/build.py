@@ -14,7 +14,6 @@ from typing import TypeAlias
 
 from pydantic import JsonValue
 
-from benchside.errors import DataMissingError
 from benchside.suite import BuildOptions, DataFile, SuiteBuild, SuiteManifest
 from benchside.suites.ehrsql2024.answer import (
     DECIMALS,
@@ -77,13 +76,9 @@ def build(options: BuildOptions) -> SuiteBuild:
         DataMissingError: a file is not there.
         InputError: a file is damaged or not in the published format.
     """
-    if options.data is None:
-        raise DataMissingError(
-            f"{options.manifest.name} needs a data folder",
-            fix=options.manifest.how_to_get or "set BENCHSIDE_DATA to the folder that holds it",
-        )
-    questions = [question for split in SPLITS for question in read_questions(options.data, split)]
-    database = find_database(_database_file(options), options.data, options.scratch)
+    data = options.data_folder
+    questions = [question for split in SPLITS for question in read_questions(data, split)]
+    database = find_database(_database_file(options), data, options.scratch)
     tasks, keys, counts = [], [], Counter[str]()
     with open_database(database) as con:
         for question in questions:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,7 @@ from pandas.api.types import is_numeric_dtype
 from pyarrow import ArrowException
 
 from benchside.errors import InputError
+from benchside.held_out.brought import read_brought, refuse_row
 
 FILES = ("dyn", "outc", "sta")
 STATICS = ("age", "sex", "height", "weight")
@@ -99,21 +101,16 @@ def read_stays(paths: Mapping[str, Path], *, binary: bool) -> Stays:
     )
 
 
-def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+def _parquet(path: Path) -> pd.DataFrame:
     try:
         frame: pd.DataFrame = pq.read_table(path).to_pandas()
-    except (ArrowException, OSError, ValueError) as error:
-        raise InputError(
-            "the file is damaged, cut off or not Parquet", where=path, value=str(error), fix=FIX
-        ) from None
-    missing = [column for column in columns if column not in frame]
-    if missing:
-        raise InputError(
-            "a field is missing", where=f"{path}, field {missing[0]!r}", value=list(frame)[:8],
-            fix=FIX,
-        )  # fmt: skip
-    if not len(frame):
-        raise InputError("the file has no rows", where=path, fix=FIX)
+    except ArrowException as error:
+        raise ValueError(str(error)) from None  # some of them are none of Python's own
+    return frame
+
+
+def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    frame = read_brought(path, _parquet, columns, form="Parquet", fix=FIX)
     if not is_numeric_dtype(frame["stay_id"]):
         raise InputError(
             "the stay is not a number", where=f"{path}, row 1, field 'stay_id'",
@@ -142,12 +139,4 @@ def _hours(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     return frame
 
 
-def _refuse(wrong: pd.Series, frame: pd.DataFrame, what: str, path: Path, field: str) -> None:
-    """Raise for the first wrong row."""
-    if not wrong.any():
-        return
-    row = int(wrong.to_numpy().argmax())
-    value = frame.iloc[row].get(field)
-    raise InputError(
-        what, where=f"{path}, row {row + 1}, field {field!r}", value=str(value), fix=FIX
-    )
+_refuse = partial(refuse_row, fix=FIX)

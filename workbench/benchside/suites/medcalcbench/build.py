@@ -59,17 +59,14 @@ def build(options: BuildOptions) -> SuiteBuild:
         DataMissingError: none of the files is there.
         InputError: one of them is damaged or not in a published format.
     """
-    manifest, data = options.manifest, options.data
-    how = manifest.how_to_get or "set BENCHSIDE_DATA to the folder that holds it"
-    if data is None:
-        raise DataMissingError(f"{manifest.name} needs a data folder", fix=how)
+    manifest, data = options.manifest, options.data_folder
     places = [(part, file.find(data)) for part, file in zip(PARTS, manifest.data, strict=True)]
     found = [(part, read_rows(path)) for part, path in places if path is not None]
     if not found:
         raise DataMissingError(
             "all files of MedCalc-Bench are missing",
             where=data / manifest.data[0].path,
-            fix=how,
+            fix=manifest.how_to_get,
         )
     build = SuiteBuild([], [], [])
     everything: list[tuple[Row, Recomputation]] = []
