@@ -1,5 +1,6 @@
 """The index of a suite's tasks: as if every line were parsed, without doing so."""
 
+import pickle
 import shutil
 from pathlib import Path
 
@@ -20,23 +21,29 @@ def task(task_id: str, category: str = "a") -> TaskSpec:
     )  # fmt: skip
 
 
-def index(*tasks: TaskSpec) -> TaskIndex:
-    return TaskIndex("".join(one.model_dump_json() + "\n" for one in tasks).encode())
+def index(folder: Path, *tasks: TaskSpec) -> TaskIndex:
+    path = folder / f"{len(tasks)}.jsonl"
+    path.write_text("".join(one.model_dump_json() + "\n" for one in tasks), "utf-8", newline="\n")
+    return TaskIndex(path)
 
 
-def test_index_equals_parsed_lines_whatever_the_texts_hold() -> None:
-    tasks = [task("plain"), task('"quoted" \\ and é\n'), task("0")]
-    found = index(*tasks)
-    assert list(found) == tasks == [found[0], found[1], found[-1]]
+def test_index_equals_parsed_lines_whatever_the_texts_hold(tmp_path: Path) -> None:
+    tasks = [task("plain"), task('"quoted" \\ and é\n'), task("0"), task("ü"), task("\u2028")]
+    found = index(tmp_path, *tasks)
+    again = pickle.loads(pickle.dumps(found))
+    assert again == found and hash(again) == hash(found)
+    (tmp_path / "5.jsonl").unlink()
+    assert list(found) == tasks == [*found[:4], found[-1]]
     assert found[1:] == tuple(tasks[1:])
     assert found.ids() == tuple(one.task_id for one in tasks)
     assert [found.find(one.task_id) for one in tasks] == tasks
     assert found.find("not-me") is None
-    assert list(index()) == []
+    assert list(index(tmp_path)) == []
+    assert found != index(tmp_path, *tasks[:4], task("other"))
     with pytest.raises(IndexError):
-        found[3]
+        found[5]
     with pytest.raises(ValueError, match="1 task ids in 2 lines"):
-        index(task("twice"), task("twice"))
+        index(tmp_path, task("twice"), task("twice"))
 
 
 def test_suite_finds_tasks_and_refuses_changed_files(suite: Suite, tmp_path: Path) -> None:

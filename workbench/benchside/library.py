@@ -180,7 +180,8 @@ def load_suite(name: str, home: Path, *, build: str | None = None) -> Suite:
     """
     record = load_record(name, home, build=build)
     path = build_folder(home, name, record.build) / "tasks.jsonl"
-    return Suite(manifest(name), record, _task_index(path, record.hashes.tasks, name), home)
+    _check_hash(path, record.hashes.tasks, name)
+    return Suite(manifest(name), record, TaskIndex(path), home)
 
 
 def load_record(name: str, home: Path, *, build: str | None = None) -> BuildRecord:
@@ -407,18 +408,6 @@ def _lines(path: Path) -> Iterator[str]:
     """Lines by "\\n" alone: a prompt may hold other characters that `splitlines` splits at."""
     with path.open(encoding="utf-8", newline="\n") as file:
         yield from file
-
-
-def _task_index(path: Path, sha256: str, suite: str) -> TaskIndex:
-    """Read the tasks once, for their hash and for the index."""
-    fix = f"benchside prepare {suite}"
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise DataMissingError(f"a file of suite {suite} is missing", where=path, fix=fix) from None
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise IntegrityError("the file was changed after it was prepared", where=path, fix=fix)
-    return TaskIndex(content)
 
 
 def build_folder(home: Path, name: str, build: str) -> Path:

@@ -1,42 +1,58 @@
-"""`TaskIndex`: the tasks of a prepared suite, parsed when they are asked for.
+"""`TaskIndex`: the tasks of a prepared suite, read and parsed when they are asked for.
 
-A suite may have tens of thousands of tasks, and most commands look at a few of them. The file is
-held as it is (its hash has been checked), with the place of each line and of each id; a task that
-is asked for twice is parsed twice, in about 15 µs.
+A suite may have tens of thousands of tasks, and most commands look at a few of them. Only the place
+of each line and of each id is held; the file (whose hash has been checked) stays open, so that
+tasks can be read after its build was replaced. A task that is asked for twice is parsed twice, in
+about 15 µs.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import weakref
+from array import array
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from pathlib import Path
 from typing import overload
 
 from benchside.task import TaskSpec
 
-_TASK_ID = re.compile(rb'^\{"task_id":("(?:[^"\\]|\\.)*")', re.MULTILINE)
+_TASK_ID = re.compile(rb'\{"task_id":("(?:[^"\\]|\\.)*")')
 
 
 class TaskIndex(Sequence[TaskSpec]):
-    """Read-only sequence of tasks over the bytes of a `tasks.jsonl`.
+    """Read-only sequence of tasks over a `tasks.jsonl`.
 
     Args:
-        content: one task per line, each ended by a newline, `task_id` its first field, as
-            `prepare` writes them.
+        path: one task per line, each ended by a newline, `task_id` its first field, as `prepare`
+            writes them.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: a line has no id, or one that another line has.
     """
 
-    def __init__(self, content: bytes):
-        self._content = content
-        self._bounds: list[int] = []  # line i is content[bounds[i]:bounds[i + 1]]
+    def __init__(self, path: Path):
+        self._path = path
+        self._bounds = array("Q", [0])  # line i is bytes bounds[i] to bounds[i + 1]
         self._places: dict[str, int] = {}
-        for number, found in enumerate(_TASK_ID.finditer(content)):
-            self._bounds.append(found.start())
-            self._places[str(json.loads(found[1]))] = number
-        self._bounds.append(len(content))
-        lines = content.count(b"\n")
-        if not lines == len(self._places) == len(self):
-            raise ValueError(f"{len(self._places)} task ids in {lines} lines")
+        with path.open("rb", buffering=1 << 20) as file:
+            self._fd = os.dup(file.fileno())
+            weakref.finalize(self, os.close, self._fd)
+            for line in file:
+                self._bounds.append(self._bounds[-1] + len(line))
+                found = _TASK_ID.match(line)
+                if found is not None and line.endswith(b"\n"):
+                    quoted = found[1]
+                    name = json.loads(quoted) if b"\\" in quoted else quoted[1:-1].decode()
+                    self._places[name] = len(self._bounds) - 2
+        if len(self._places) != len(self):
+            raise ValueError(f"{len(self._places)} task ids in {len(self)} lines")
+
+    def __reduce__(self) -> tuple[type[TaskIndex], tuple[Path]]:
+        return TaskIndex, (self._path,)
 
     def __len__(self) -> int:
         return len(self._bounds) - 1
@@ -53,16 +69,15 @@ class TaskIndex(Sequence[TaskSpec]):
         return self._task(range(len(self))[place])
 
     def __iter__(self) -> Iterator[TaskSpec]:
-        for start, end in pairwise(self._bounds):
-            yield TaskSpec.model_validate_json(self._content[start:end])
+        return map(self._task, range(len(self)))
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, TaskIndex):
-            return self._content == other._content
+            return len(self) == len(other) and all(map(TaskSpec.__eq__, self, other))
         return NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self._content)
+        return hash((len(self), next(iter(self._places), "")))
 
     def ids(self) -> tuple[str, ...]:
         """Return all task ids in order, without parsing the tasks."""
@@ -75,4 +90,4 @@ class TaskIndex(Sequence[TaskSpec]):
 
     def _task(self, number: int) -> TaskSpec:
         start, end = self._bounds[number], self._bounds[number + 1]
-        return TaskSpec.model_validate_json(self._content[start:end])
+        return TaskSpec.model_validate_json(os.pread(self._fd, end - start, start))

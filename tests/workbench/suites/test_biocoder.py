@@ -105,6 +105,10 @@ def test_what_is_wrong_with_a_file_is_said(home: Path, tmp_path: Path) -> None:
     bad = folder(tmp_path, [ROWS[0], "{}"])
     with pytest.raises(InputError, match="line 2, field idx"):
         prepare("biocoder", home, data=bad)
+    path = bad / "biocoder" / "test_tasks.jsonl.gz"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(InputError, match=r"cannot be unpacked(.|\n)*test_tasks\.jsonl\.gz"):
+        prepare("biocoder", home, data=bad)
 
 
 def test_repeats_and_main_are_cut_out() -> None:

@@ -159,9 +159,16 @@ def test_a_published_answer_that_differs_leaves_the_task_out(tmp_path: Path) -> 
 
 def test_damaged_files_are_named(tmp_path: Path) -> None:
     data = write_data(tmp_path / "data", RESOURCES)
-    (data / "medagentbench" / "test_data_v2.json").write_text('[{"id": 7}]')
-    with pytest.raises(InputError, match=r"test_data_v2\.json"):
-        make(data, tmp_path / "scratch")
+    tasks = data / "medagentbench" / "test_data_v2.json"
+    for content, told in (
+        ('[{"id": "a", "instruction": "b"}, {"id": 7}]', "item 2, field id"),
+        ('[{"id": "a"', "no task file"),
+        ('{"id": "a"}', "not a list"),
+    ):
+        tasks.write_text(content)
+        with pytest.raises(InputError, match=told) as found:
+            make(data, tmp_path / told)
+        assert str(tasks) in str(found.value)
     (data / "medagentbench" / "fhir_resources.ndjson").write_text('{"resourceType": "Patient"}\n')
     with pytest.raises(InputError, match=r"line 1"):
         make(data, tmp_path / "scratch")

@@ -79,12 +79,30 @@ def local_score(a: str, b: str, match: int, mismatch: int, gap: int) -> int:
     return best
 
 
+def _whole_gaps(a: str, b: str, match: int, mismatch: int, opening: int, extension: int) -> int:
+    """Gaps are taken whole, of every length, instead of letter by letter in three matrices."""
+
+    @functools.cache
+    def rest(i: int, j: int) -> int:
+        steps = [0] if (i, j) == (len(a), len(b)) else []
+        if i < len(a) and j < len(b):
+            steps.append((match if a[i] == b[j] else mismatch) + rest(i + 1, j + 1))
+        for n in range(1, len(a) - i + 1):
+            steps.append(opening + (n - 1) * extension + rest(i + n, j))
+        for n in range(1, len(b) - j + 1):
+            steps.append(opening + (n - 1) * extension + rest(i, j + n))
+        return max(steps)
+
+    return rest(0, 0)
+
+
 @alignments(
     lambda d: d.related(1, 14),
     match=(1, 2),
     mismatch=(-1, -3),
     opening=(-2, -4),
     extension=(-1, -2),
+    second=_whole_gaps,
 )
 def affine_score(a: str, b: str, match: int, mismatch: int, opening: int, extension: int) -> int:
     """Return the best score of a global alignment of `a` and `b` with affine gaps.
@@ -172,7 +190,24 @@ def global_alignment(a: str, b: str, match: int, mismatch: int, gap: int, order:
     return [top, bottom]
 
 
-@alignments(lambda d: d.related(0, 14), insertion=(1, 2, 3), deletion=(1, 2, 3), change=(1, 2))
+def _recursive_edit(a: str, b: str, insertion: int, deletion: int, change: int) -> int:
+    @functools.cache
+    def rest(i: int, j: int) -> int:
+        if i == len(a) or j == len(b):
+            return deletion * (len(a) - i) + insertion * (len(b) - j)
+        kept = rest(i + 1, j + 1) + (change if a[i] != b[j] else 0)
+        return min(kept, deletion + rest(i + 1, j), insertion + rest(i, j + 1))
+
+    return rest(0, 0)
+
+
+@alignments(
+    lambda d: d.related(0, 14),
+    insertion=(1, 2, 3),
+    deletion=(1, 2, 3),
+    change=(1, 2),
+    second=_recursive_edit,
+)
 def edit_cost(a: str, b: str, insertion: int, deletion: int, change: int) -> int:
     """Return the least cost of turning `a` into `b`.
 

@@ -35,7 +35,20 @@ def _covered(intervals: list[list[int]]) -> set[int]:
     return {x for start, end in intervals for x in range(start, end)}
 
 
-@genomic_intervals(_one, gap=(0, 1, 3, 5), report=("intervals", "lengths"), least=(1, 4))
+def _merged_positions(intervals: list[list[int]], gap: int, report: str, least: int) -> Any:
+    runs: list[list[int]] = []
+    for place in sorted(_covered(intervals)):
+        if runs and place - runs[-1][-1] - 1 <= gap:
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+    spans = [range(run[0], run[-1] + 1) for run in runs if run[-1] + 1 - run[0] >= least]
+    return [len(one) if report == "lengths" else [one.start, one.stop] for one in spans]
+
+
+@genomic_intervals(
+    _one, gap=(0, 1, 3, 5), report=("intervals", "lengths"), least=(1, 4), second=_merged_positions
+)
 def merge_intervals(intervals: list[list[int]], gap: int, report: str, least: int) -> Any:
     """Merge intervals that overlap or have at most {gap} positions between them; return {report}.
 
@@ -52,7 +65,29 @@ def merge_intervals(intervals: list[list[int]], gap: int, report: str, least: in
     return kept if report == "intervals" else [end - start for start, end in kept]
 
 
-@genomic_intervals(_two, least=(1, 2, 4), report=("pieces", "pairs", "bases"), shift=(0, 2))
+def _shared_positions(
+    a: list[list[int]], b: list[list[int]], least: int, report: str, shift: int
+) -> Any:
+    shared = {
+        (i, j): set(range(*one)) & {place + shift for place in range(*other)}
+        for i, one in enumerate(a)
+        for j, other in enumerate(b)
+    }
+    kept = {pair: places for pair, places in shared.items() if len(places) >= least}
+    if report == "bases":
+        return sum(map(len, kept.values()))
+    if report == "pairs":
+        return sorted(map(list, kept))
+    return sorted([min(places), max(places) + 1] for places in kept.values())
+
+
+@genomic_intervals(
+    _two,
+    least=(1, 2, 4),
+    report=("pieces", "pairs", "bases"),
+    shift=(0, 2),
+    second=_shared_positions,
+)
 def intersect_intervals(
     a: list[list[int]], b: list[list[int]], least: int, report: str, shift: int
 ) -> Any:
@@ -155,11 +190,24 @@ def complement_intervals(
     return max(gaps, key=lambda gap: gap[1] - gap[0], default=None)
 
 
+def _closest_position(
+    position: int, intervals: list[list[int]], side: str, report: str, most: int
+) -> list[int] | int | None:
+    found = []
+    for i, one in enumerate(intervals):
+        away = [place - position for place in range(*one)]
+        if side == "any" or (max(away) < 0 if side == "left" else min(away) > 0):
+            found.append((min(map(abs, away)), i))
+    near = [one for one in found if one[0] <= most]
+    return dict(zip(("distance", "index"), min(near), strict=True))[report] if near else None
+
+
 @genomic_intervals(
     lambda d: [d.integer(0, 60), d.intervals(0, 6)],
     side=("any", "left", "right"),
     report=("distance", "index"),
     most=(5, 20, 100),
+    second=_closest_position,
 )
 def closest_interval(
     position: int, intervals: list[list[int]], side: str, report: str, most: int
@@ -206,11 +254,21 @@ def overlap_measure(
     return round(len(both) / len(below[measure]), digits) if below[measure] else 0.0
 
 
+def _tiled(length: int, size: int, step: int, last: str) -> list[list[int]]:
+    reaching = -(-max(length - size, 0) // step) * step  # the first start that reaches the end
+    starts = range(0, min(reaching, length - 1) + 1, step)
+    whole = [[start, start + size] for start in starts if start + size <= length]
+    if len(whole) == len(starts) or last == "dropped":
+        return whole
+    return [*whole, [starts[-1] if last == "kept" else max(length - size, 0), length]]
+
+
 @genomic_intervals(
     lambda d: [d.integer(1, 80)],
     size=(7, 10, 25),
     step=(3, 5, 10),
     last=("kept", "dropped", "shifted"),
+    second=_tiled,
 )
 def tile(length: int, size: int, step: int, last: str) -> list[list[int]]:
     """Return windows of {size} positions over a chromosome of `length`, one every {step} from 0.
@@ -314,11 +372,22 @@ def lift_over(
     return unmapped
 
 
+def _binned(positions: list[int], size: int, report: str, start: int) -> Any:
+    bins = {low: sum(low <= p < low + size for p in positions) for low in range(start, 100, size)}
+    if report == "empty":
+        return sum(n == 0 for n in bins.values())
+    if report == "counts":
+        return {str(low): n for low, n in bins.items() if n}
+    most = max(bins.values())
+    return next(low for low, n in bins.items() if n == most) if most else None
+
+
 @genomic_intervals(
     lambda d: [d.integers(0, 15, 0, 99)],
     size=(5, 10, 20),
     report=("counts", "fullest", "empty"),
     start=(0, 10),
+    second=_binned,
 )
 def bin_positions(positions: list[int], size: int, report: str, start: int) -> Any:
     """Count positions in bins of {size} from {start} up to 100; those below {start} are ignored.

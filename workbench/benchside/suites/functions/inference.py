@@ -425,6 +425,22 @@ def classifier_score(
     return total if report == "average precision" else best
 
 
+def _followed_in_order(
+    times: list[int], events: list[int], report: str, at: int, ties: str
+) -> float:
+    """Those at risk are counted down, one subject after the other."""
+    first = 1 if ties == "events first" else 0
+    order = sorted(zip(times, events, strict=True), key=lambda one: (one[0], one[1] != first))
+    survival, hazard, left = 1.0, 0.0, len(order)
+    for time, group in itertools.groupby(order, key=lambda one: one[0] if one[1] else None):
+        subjects = len(list(group))
+        if time is not None and time <= at:
+            survival *= (left - subjects) / left
+            hazard += subjects / left
+        left -= subjects
+    return survival if report == "survival" else hazard
+
+
 @inference(
     lambda d: [
         ts := d.integers(3, 9, 1, 12),
@@ -433,6 +449,7 @@ def classifier_score(
     report=("survival", "cumulative hazard"),
     at=(3, 6, 9, 12),
     ties=("events first", "censored first"),
+    second=_followed_in_order,
 )
 def kaplan_meier(times: list[int], events: list[int], report: str, at: int, ties: str) -> float:
     """Return the {report} at time {at} (included) from times and event indicators (1: event).

@@ -7,7 +7,10 @@ import itertools
 import math
 import re
 from collections import Counter
+from fractions import Fraction
 from typing import Any
+
+import numpy as np
 
 from benchside.suites.functions.exercise import Exercises
 
@@ -25,11 +28,25 @@ def bracket_pairs(structure: str) -> list[tuple[int, int]]:
     return sorted(pairs)
 
 
+def _exact_contacts(points: list[list[float]], cutoff: float, apart: int, report: str) -> Any:
+    """Squares of exact decimals, without a root."""
+    exact = [[Fraction(str(x)) for x in point] for point in points]
+    near = [
+        [i, j]
+        for i, p in enumerate(exact)
+        for j, q in enumerate(exact)
+        if j >= i + apart
+        and sum((x - y) ** 2 for x, y in zip(p, q, strict=True)) <= Fraction(str(cutoff)) ** 2
+    ]
+    return near if report == "pairs" else len(near)
+
+
 @structures(
     lambda d: [d.points(2, 7, 6.0)],
     cutoff=(4.0, 6.0, 8.0),
     apart=(1, 2, 3),
     report=("pairs", "count"),
+    second=_exact_contacts,
 )
 def contacts(points: list[list[float]], cutoff: float, apart: int, report: str) -> Any:
     """Return the {report} of contacts among points in chain order.
@@ -45,11 +62,24 @@ def contacts(points: list[list[float]], cutoff: float, apart: int, report: str) 
     return found if report == "pairs" else len(found)
 
 
+def _deviation_of_differences(
+    a: list[list[float]], b: list[list[float]], centred: bool, measure: str, digits: int
+) -> float:
+    apart = np.array(a) - np.array(b)
+    lengths = np.linalg.norm(apart - (apart.mean(axis=0) if centred else 0), axis=1)
+    found = {
+        "rmsd": np.sqrt(np.mean(lengths**2)), "mean": np.mean(lengths), "max": np.max(lengths),
+        "sum of squares": lengths @ lengths,
+    }  # fmt: skip
+    return round(float(found[measure]), digits)
+
+
 @structures(
     lambda d: [p := d.points(1, 6), [[d.number(-9, 9) for _ in range(3)] for _ in p]],
     centred=(True, False),
     measure=("rmsd", "mean", "max", "sum of squares"),
     digits=(2, 4),
+    second=_deviation_of_differences,
 )
 def deviation(
     a: list[list[float]], b: list[list[float]], centred: bool, measure: str, digits: int
@@ -75,11 +105,27 @@ def deviation(
     return round(found[measure], digits)
 
 
+def _extent_by_pairs(
+    points: list[list[float]], masses: list[int], weighted: bool, report: str, digits: int
+) -> Any:
+    """The radius of gyration comes from the distances of all pairs, without a centre."""
+    places, weights = np.array(points), np.array(masses if weighted else [1] * len(points))
+    centre = weights @ places / weights.sum()
+    if report == "centre":
+        return [round(float(x), digits) for x in centre]
+    if report == "largest distance":
+        return round(float(np.linalg.norm(places - centre, axis=1).max()), digits)
+    squares = ((places[:, None] - places[None]) ** 2).sum(axis=2)
+    mean = weights @ squares @ weights / (2 * weights.sum() ** 2)
+    return round(float(np.sqrt(mean)), digits)
+
+
 @structures(
     lambda d: [p := d.points(1, 6), [d.integer(1, 16) for _ in p]],
     weighted=(True, False),
     report=("radius of gyration", "centre", "largest distance"),
     digits=(1, 3),
+    second=_extent_by_pairs,
 )
 def extent(
     points: list[list[float]], masses: list[int], weighted: bool, report: str, digits: int
@@ -102,8 +148,24 @@ def extent(
     return round(math.sqrt(squares / total), digits)
 
 
+def _angle_by_product(
+    a: list[float], b: list[float], c: list[float], unit: str, vertex: int, digits: int
+) -> float:
+    points = np.array([a, b, c])
+    u, v = np.delete(points, vertex, axis=0) - points[vertex]
+    if not u.any() or not v.any():
+        return 0.0
+    angle = math.atan2(float(np.linalg.norm(np.cross(u, v))), float(u @ v))
+    found = {"cosine": math.cos(angle), "radians": angle, "degrees": angle * 180 / math.pi}
+    return round(found[unit], digits)
+
+
 @structures(
-    lambda d: d.points(3, 3), unit=("degrees", "radians", "cosine"), vertex=(0, 1, 2), digits=(3, 5)
+    lambda d: d.points(3, 3),
+    unit=("degrees", "radians", "cosine"),
+    vertex=(0, 1, 2),
+    digits=(3, 5),
+    second=_angle_by_product,
 )
 def bond_angle(
     a: list[float], b: list[float], c: list[float], unit: str, vertex: int, digits: int

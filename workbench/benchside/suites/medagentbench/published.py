@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,7 @@ FORMS = {
     9: r"Check patient (?P<mrn>\w+)'s most recent potassium level",
     10: r"HbA1C \(hemoglobin A1C\) value in the chart for patient (?P<mrn>\w+) ",
 }
+AS_PUBLISHED = "give the file as published: a JSON list of tasks"
 _NOW = re.compile(r"It's (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00) now")
 
 
@@ -91,13 +93,24 @@ def _read(path: Path) -> Iterator[Published]:
     opened = gzip.open if path.suffix == ".gz" else open
     try:
         with opened(path, "rt", encoding="utf-8") as file:
-            for item in json.load(file):
-                yield Published.model_validate(item)
-    except (OSError, EOFError, ValueError, TypeError, ValidationError) as error:
+            items = json.load(file)
+        if not isinstance(items, list):
+            raise ValueError("it is not a list")
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(
-            f"this is no task file of MedAgentBench: {error}", where=path,
-            fix="give the file as published: a JSON list of tasks",
-        ) from None  # fmt: skip
+            f"this is no task file of MedAgentBench: {error}", where=path, fix=AS_PUBLISHED
+        ) from None
+    for number, item in enumerate(items, 1):
+        try:
+            yield Published.model_validate(item)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise InputError(
+                f"a MedAgentBench task cannot be read: {first['msg']}",
+                where=f"{path}, item {number}" + (f", field {field}" if field else ""),
+                value=str(first["input"])[:80], fix=AS_PUBLISHED,
+            ) from None  # fmt: skip
 
 
 def _request(task: Published, split: Split) -> Request | None:
