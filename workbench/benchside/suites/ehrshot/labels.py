@@ -88,7 +88,10 @@ def answers(kind: str, values: pd.Series) -> pd.DataFrame:
 
 def read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """Read columns of a CSV file as text."""
-    read = partial(pd.read_csv, dtype=str, keep_default_na=False)
+
+    def read(file: Path) -> pd.DataFrame:
+        return pd.read_csv(file, dtype=str, keep_default_na=False)
+
     return read_brought(path, read, columns, form="CSV", fix=FIX)
 
 
