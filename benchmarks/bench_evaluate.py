@@ -20,9 +20,10 @@ from pathlib import Path
 from rich.console import Console
 
 import benchside
-from benchside.commands import WARM_MODULES, RunRequest, run_suites
+from benchside.commands import RunRequest, run_suites
 from benchside.evaluation import Evaluation
 from benchside.library import Suite, open_suite
+from benchside.task_kernel import WARM_MODULES
 from benchside_kernels.makers import open_kernels
 from benchside_kernels.session import KernelSession
 from benchside_kernels.startup import home_folder

@@ -20,8 +20,8 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
 from measure import Timing, repeat
 
-from benchside.commands import WARM_MODULES
 from benchside.kernelspecs import write_kernelspec
+from benchside.task_kernel import WARM_MODULES
 from benchside_kernels.image import KernelImage
 from benchside_kernels.sandbox import sandbox_problem
 from benchside_kernels.startup import HOME_VARIABLE

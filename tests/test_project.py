@@ -17,6 +17,7 @@ INSTALLED = PROJECT["dependencies"] + EXTRAS["train"] + EXTRAS["dev"]
 NAMES_AT_CONDA = {
     "duckdb": "python-duckdb",
     "playwright": "playwright-python",
+    "ray": "ray-core",
     "tables": "pytables",
     "torch": "pytorch",
 }

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,9 @@ def test_what_was_interrupted_has_been_spent_too(finished_run: Path, tmp_path: P
     (tmp_path / "interrupted").mkdir()
     row = json.loads((finished_run / "episodes.jsonl").read_text().splitlines()[0])
     row |= {"input_tokens": 100, "output_tokens": 20, "cost_usd": 0.5}
-    folder.rows_path.write_text(f"{json.dumps(row)}\n" * 2)  # run again: both have cost
+    again = row | {"duration_s": row["duration_s"] + 1}  # both have cost
+    regraded = again | {"outcome": "wrong"}  # has not
+    folder.rows_path.write_text("".join(f"{json.dumps(one)}\n" for one in (row, again, regraded)))
     usage = {"input_tokens": 5, "output_tokens": 1, "cost_usd": 0.25}
     turn = {"turn": {"action": {"usage": usage}}}
     log = tmp_path / "interrupted" / "id.0.jsonl"
@@ -121,6 +124,24 @@ def test_what_was_interrupted_has_been_spent_too(finished_run: Path, tmp_path: P
     assert ledger.spent == "246 of 246 tokens"
     assert Ledger(Budget(tokens=247, usd=1.25), folder).spent == "1.25 of 1.25 US dollars"
     assert Ledger(Budget(tokens=247, usd=2), folder).spent is None
+
+
+def test_an_episode_is_counted_once_when_a_crash_came_right_after_its_row(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    folder = RunFolder(shutil.copytree(finished_run, tmp_path / "run"))
+    first, second, third = list(folder.rows())[:3]
+    for episode_id in (first, second, third):
+        for turn in folder.episode(episode_id).turns:
+            folder.append_turn(episode_id, turn)
+    with (folder.path / "turns" / f"{second}.jsonl").open("a") as log:
+        log.write("{}\n")  # of another attempt: it has one turn more
+    changed = folder.transcript_path(third)
+    changed.write_bytes(changed.read_bytes() + b"\n")  # the row of this transcript is not written
+    folder.start(folder.config(), resume=True)
+    kept = {path.name.partition(".")[0] for path in (folder.path / "interrupted").iterdir()}
+    assert kept == {second, third}
+    assert not list((folder.path / "turns").iterdir())
 
 
 async def test_a_busy_server_is_asked_less_and_then_more_again() -> None:

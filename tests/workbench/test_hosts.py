@@ -9,11 +9,11 @@ import pytest
 from pydantic import ValidationError
 from rich.console import Console
 
-from benchside.batch import hidden_paths, run_batch
+from benchside.batch import run_batch
 from benchside.commands import RunRequest, run_suites
 from benchside.errors import InputError
 from benchside.evaluation import Evaluation
-from benchside.isolation import check_isolation
+from benchside.isolation import check_isolation, hidden_paths
 from benchside.library import Suite
 from benchside.policies.scripted import ScriptedPolicy
 from benchside.protocol import opening_messages, run_cell_action

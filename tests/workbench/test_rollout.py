@@ -12,9 +12,9 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from benchside.batch import hidden_paths
 from benchside.episode import Episode
 from benchside.errors import InfrastructureError, PolicyError
+from benchside.isolation import hidden_paths
 from benchside.library import Suite
 from benchside.policies import make_policy
 from benchside.policy import Action, Conversation

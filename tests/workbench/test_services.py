@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from benchside.batch import hidden_paths
 from benchside.errors import InputError
+from benchside.isolation import hidden_paths
 from benchside.library import Suite, prepare
 from benchside.policies.scripted import ScriptedPolicy, reference_policy
 from benchside.protocol import run_cell_action

@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Iterable, Sequence, Set
-from itertools import zip_longest
-from pathlib import Path
+from itertools import takewhile, zip_longest
 
-from nbformat import ValidationError as NotebookError
-
-import benchside
 from benchside.budget import Ledger
-from benchside.episode import UNSCORED, Episode, Failure, Provenance
+from benchside.engines.engine import Engine, NodeLostError
+from benchside.engines.local import LocalEngine
+from benchside.episode import UNSCORED, Provenance
 from benchside.evaluation import Budget
 from benchside.isolation import check_isolation
 from benchside.library import Suite
+from benchside.parallel import side_by_side
 from benchside.policy import Policy, ToolName, Turn
-from benchside.rollout import Assignment, Keep, run_episode
+from benchside.rollout import Assignment
 from benchside.store import EpisodeRow, RunFolder
 from benchside.task import Split, TaskSpec, content_hash
 from benchside_kernels.backend import KernelMaker
@@ -82,15 +81,25 @@ async def run_batch(
     *,
     maker: KernelMaker,
     parallel: int,
+) -> None:
+    """Run all episodes on this machine, in kernels of a maker; see `run_on`."""
+    engine = LocalEngine(maker, provenance, (folder.path.resolve(),), folder.put)
+    await run_on(engine, assignments, folder, parallel=parallel)
+
+
+async def run_on(
+    engine: Engine,
+    assignments: Sequence[Assignment],
+    folder: RunFolder,
+    *,
+    parallel: int,
     budget: Budget | None = None,
-    keep_s: float | None = None,
     on_episode: Callable[[EpisodeRow], None] = lambda _: None,
 ) -> str | None:
-    """Run all episodes that have no scored row yet, `parallel` at a time.
+    """Run episodes, `parallel` at a time; each row is appended once its transcript is in place.
 
     Args:
         budget: no episode is started once it is spent; None for no limit.
-        keep_s: how long kernels outlive their episodes, for `benchside attach`; None: not at all.
 
     Returns:
         What the budget has stopped, in words; None where everything was run.
@@ -99,39 +108,20 @@ async def run_batch(
         InputError: a task needs a stronger isolation; nothing was run.
         StoreError: the folder cannot be written; what was finished before is kept.
     """
-    check_isolation((assignment.task for assignment in assignments), maker.isolation)
-    queue = iter(assignments)
+    check_isolation((assignment.task for assignment in assignments), engine.isolation)
     ledger = Ledger(budget or Budget(), folder)
-    keep = None if keep_s is None else Keep(folder.path, keep_s)
+    left = len(assignments)
 
-    async def work() -> None:
-        while ledger.spent is None and (assignment := next(queue, None)) is not None:
-            episode = await _run(assignment, folder, provenance, maker, keep, ledger)
-            on_episode(await asyncio.to_thread(_finish, folder, episode))
+    async def work(assignment: Assignment) -> None:
+        nonlocal left
+        left -= 1
+        row = await _play(engine, assignment, folder, ledger)
+        await asyncio.to_thread(folder.append, row)
+        on_episode(row)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(parallel, len(assignments))):
-                group.create_task(work())
-    except* Exception as errors:
-        raise errors.exceptions[0] from None  # siblings were cancelled for the first one's sake
-    return ledger.spent if next(queue, None) is not None else None
-
-
-def _finish(folder: RunFolder, episode: Episode) -> EpisodeRow:
-    """Store an episode; one that cannot be written is kept without its turns, as unscored."""
-    try:
-        return folder.finish(episode)
-    except (ValueError, TypeError, RecursionError, NotebookError) as error:
-        failure = Failure(kind=type(error).__name__, message=f"transcript: {str(error)[:500]}")
-        bare = episode.model_copy(
-            update={
-                "turns": (), "submission": None, "grade": None, "failure": failure,
-                "outcome": "infrastructure_error", "end_reason": "failed",
-                "terminated": False, "truncated": False,
-            }
-        )  # fmt: skip
-        return folder.finish(bare)
+    affordable = takewhile(lambda _: ledger.spent is None, assignments)
+    await side_by_side(affordable, work, parallel)
+    return ledger.spent if left else None
 
 
 def unfinished(assignments: Sequence[Assignment], folder: RunFolder) -> list[Assignment]:
@@ -141,35 +131,22 @@ def unfinished(assignments: Sequence[Assignment], folder: RunFolder) -> list[Ass
     return [assignment for assignment in assignments if assignment.episode_id not in scored]
 
 
-async def _run(
-    assignment: Assignment,
-    folder: RunFolder,
-    provenance: Provenance,
-    maker: KernelMaker,
-    keep: Keep | None,
-    ledger: Ledger,
-) -> Episode:
+async def _play(
+    engine: Engine, assignment: Assignment, folder: RunFolder, ledger: Ledger
+) -> EpisodeRow:
+    """Play an episode; again where infrastructure spoiled it, or its node has vanished."""
+
     def keep_turn(turn: Turn) -> None:
         folder.append_turn(assignment.episode_id, turn)
         ledger.charge(turn)
 
-    provenance = provenance.model_copy(update={"suite_build": assignment.suite.record.build})
-    for attempt in range(1, ATTEMPTS + 1):
+    attempts = 0
+    while True:
         folder.put_turns_aside(assignment.episode_id)
-        episode = await run_episode(
-            assignment,
-            provenance,
-            maker=maker,
-            hidden=(*hidden_paths(assignment.suite.home), folder.path.resolve()),
-            on_turn=keep_turn,
-            keep=keep,
-        )
-        if episode.outcome != "infrastructure_error" or attempt == ATTEMPTS:
-            return episode
-    raise AssertionError("unreachable")
-
-
-def hidden_paths(home: Path) -> tuple[Path, ...]:
-    """What no kernel may read: Benchside's own code, which computes gold, and answer keys."""
-    packages = [Path(folder) for folder in benchside.__path__]
-    return (*packages, *(home / name for name in ("answers", "suites")))
+        try:
+            row = await engine.play(assignment, keep_turn)
+        except NodeLostError:
+            continue  # the episode had no part in that
+        attempts += 1
+        if row.outcome != "infrastructure_error" or attempts == ATTEMPTS:
+            return row

@@ -27,8 +27,12 @@ class Ledger:
         self.usd = 0.0
         if budget == Budget():
             return
+        counted = set()
         for row in folder.all_rows():
-            self._add(row.input_tokens, row.output_tokens, row.cost_usd)
+            attempt = (row.episode_id, row.duration_s)  # `benchside regrade` adds rows of the same
+            if attempt not in counted:
+                counted.add(attempt)
+                self._add(row.input_tokens, row.output_tokens, row.cost_usd)
         for log in (folder.path / "interrupted").glob("*.jsonl"):
             for line in log.read_bytes().splitlines(keepends=True):
                 if line.endswith(b"\n"):  # not torn

@@ -21,6 +21,7 @@ from benchside import __version__, kernelspecs
 from benchside.attach import attach_or_list
 from benchside.commands import RunRequest, find_transcript, run_suites
 from benchside.doctor import diagnose, print_diagnosis
+from benchside.engines.engine import EngineName
 from benchside.episode import UNSCORED
 from benchside.errors import BenchsideError, InfrastructureError, InputError
 from benchside.evaluation import Evaluation, PolicyChoice, SuiteChoice, read_evaluation
@@ -66,6 +67,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 Beside = Annotated[
     str | None,
     typer.Option(help="Runs to take exploit floor and contamination from, such as 'runs/*'."),
+]
+EngineOption = Annotated[
+    EngineName, typer.Option("--engine", help="ray: on all nodes of a cluster; see docs/scale.md.")
+]
+Store = Annotated[
+    str | None, typer.Option(help="ray: URL for transcripts, where nodes share no run folder.")
 ]
 Data = Annotated[
     Path | None,
@@ -280,6 +287,8 @@ def run(
     temperature: Annotated[float | None, typer.Option(help="openai: sampling.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="openai: per answer.")] = None,
     requests_per_minute: Annotated[float | None, typer.Option(help="openai: limit.")] = None,
+    engine: EngineOption = "local",
+    store: Store = None,
     as_json: AsJson = False,
 ) -> None:
     """Run policies on suites; each episode leaves a graded notebook in the run folder."""
@@ -298,7 +307,8 @@ def run(
         samples=samples, seed=seed, parallel=parallel, isolation=isolation,
         with_quarantined=with_quarantined, tools=checked_tools(tool or ()),
     )  # fmt: skip
-    _run(RunRequest(asked, out, resume, None if keep is None else 60 * keep), as_json)
+    keep_s = None if keep is None else 60 * keep
+    _run(RunRequest(asked, out, resume, keep_s, engine, store), as_json)
 
 
 @app.command()
@@ -306,10 +316,13 @@ def evaluate(
     config: Annotated[Path, typer.Argument(help="A YAML file; see docs/evaluate.md.")],
     out: Annotated[Path | None, typer.Option(help="Run folder.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
+    engine: EngineOption = "local",
+    store: Store = None,
     as_json: AsJson = False,
 ) -> None:
     """Run many policies on many suites as one file says, within limits and a budget."""
-    _run(RunRequest(read_evaluation(config), out, resume), as_json)
+    request = RunRequest(read_evaluation(config), out, resume, engine=engine, store=store)
+    _run(request, as_json)
 
 
 def _run(request: RunRequest, as_json: bool) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import functools
-import os
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +22,9 @@ from rich.progress import (
     track,
 )
 
-from benchside.batch import assign, run_batch, select, unfinished
+from benchside.batch import assign, run_on, select, unfinished
+from benchside.engines.engine import Engine, EngineName
+from benchside.engines.local import open_local
 from benchside.errors import InputError, StoreError
 from benchside.evaluation import Evaluation, SuiteChoice
 from benchside.gate.report import held_back
@@ -31,18 +32,10 @@ from benchside.isolation import check_isolation
 from benchside.library import Suite, open_suite
 from benchside.lookup.index import open_index
 from benchside.policies import Providers, ShippedPolicy, make_policy
-from benchside.provenance import provenance
 from benchside.services import check_services
 from benchside.store import EpisodeRow, RunConfig, RunFolder, SuiteUse
 from benchside.task import Sensitivity, TaskSpec
-from benchside_kernels.backend import KernelMaker
-from benchside_kernels.makers import open_kernels
 from benchside_kernels.sandbox import Isolation, sandbox_problem
-
-WARM_MODULES = (
-    "matplotlib.pyplot", "matplotlib_inline.backend_inline", "scipy.stats", "statsmodels.api",
-    "statsmodels.formula.api", "lifelines", "sklearn.linear_model", "sklearn.metrics",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +46,16 @@ class RunRequest:
         out: run folder; None for a new one below `runs/` that is named after suites and time.
         resume: go on with the run in that folder.
         keep_s: how long kernels outlive their episodes; None: not at all.
+        engine: where episodes run.
+        store: URL of the store in which nodes leave transcripts; None for the run folder itself.
     """
 
     evaluation: Evaluation
     out: Path | None = None
     resume: bool = False
     keep_s: float | None = None
+    engine: EngineName = "local"
+    store: str | None = None
 
 
 async def run_suites(request: RunRequest, home: Path, console: Console) -> RunFolder:
@@ -87,9 +84,6 @@ async def run_suites(request: RunRequest, home: Path, console: Console) -> RunFo
         await asyncio.to_thread(_index, chosen, console)
     folder = RunFolder(request.out or _new_folder([suite.name for suite in suites]))
     async with AsyncExitStack() as stack:
-        maker = await stack.enter_async_context(open_kernels(asked.isolation, WARM_MODULES))
-        say_isolation(maker.isolation, console)
-        check_isolation((task for _, tasks in chosen for task in tasks), maker.isolation)
         check_services([task for _, tasks in chosen for task in tasks])
         by_name = {suite.name: suite for suite in suites}
         providers = Providers()
@@ -99,12 +93,53 @@ async def run_suites(request: RunRequest, home: Path, console: Console) -> RunFo
             policy = make_policy(choice.policy, choice.options, solutions, providers)
             made.append(await stack.enter_async_context(aclosing(policy)))
         policies = list({policy.name: policy for policy in made}.values())
+        stack.enter_context(folder.lock())
+        opening = _engine(request, folder, chosen, policies, console)
+        engine = await stack.enter_async_context(opening)
+        say_isolation(engine.isolation, console)
+        check_isolation((task for _, tasks in chosen for task in tasks), engine.isolation)
         for policy in policies:
             await policy.check()
         console.print(f"run folder: {folder.path}", soft_wrap=True)
-        with folder.lock():
-            await _run(request, folder, chosen, held, policies, maker, console)
+        await _run(request, folder, chosen, held, policies, engine, console)
     return folder
+
+
+def _engine(
+    request: RunRequest,
+    folder: RunFolder,
+    chosen: list[tuple[Suite, list[TaskSpec]]],
+    policies: list[ShippedPolicy],
+    console: Console,
+) -> AbstractAsyncContextManager[Engine]:
+    """The engine that was asked for, not opened yet."""
+    asked = request.evaluation
+    if request.engine == "local":
+        if request.store is not None:
+            raise InputError(
+                "a store is for the nodes of a cluster", where="--store", value=request.store,
+                fix="leave it out, or give --engine ray",
+            )  # fmt: skip
+        return open_local(folder, asked.isolation, asked.seed, request.keep_s)
+    if request.keep_s is not None:
+        raise InputError(
+            "kernels of a cluster's nodes cannot be kept",
+            where="--keep",
+            value=request.engine,
+            fix="leave it out, or give --engine local",
+        )
+    try:  # an optional extra, which takes a second to load
+        from benchside.engines.handover import open_handover  # noqa: PLC0415
+        from benchside.engines.job import Job  # noqa: PLC0415
+        from benchside.engines.ray_engine import open_ray  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"the engine needs a package that is not installed: {error.name}",
+            where="--engine ray", fix="pip install 'benchside[ray]', here and on all nodes",
+        ) from None  # fmt: skip
+    handover = open_handover(request.store, folder.path, resume=request.resume)
+    job = Job.of(asked, chosen, policies, handover, (folder.path.resolve(),))
+    return open_ray(job, functools.partial(console.print, soft_wrap=True))
 
 
 async def _run(
@@ -113,11 +148,10 @@ async def _run(
     chosen: list[tuple[Suite, list[TaskSpec]]],
     held: dict[str, frozenset[str]],
     policies: list[ShippedPolicy],
-    maker: KernelMaker,
+    engine: Engine,
     console: Console,
 ) -> None:
     asked = request.evaluation
-    origin = provenance(asked.seed, maker.isolation)
     uses = [
         SuiteUse(
             name=suite.name, version=suite.manifest.version, build=suite.record.build,
@@ -133,7 +167,7 @@ async def _run(
         seed=asked.seed,
         tools=asked.tools,
         limits=asked.limits.model_dump(exclude_none=True),
-        provenance=origin.model_dump(mode="json"),
+        provenance=engine.provenance.model_dump(mode="json"),
     )
     folder.start(config, resume=request.resume)
     assignments = assign(chosen, policies, asked.samples, asked.seed, asked.tools)
@@ -149,9 +183,9 @@ async def _run(
             listed = "  ".join(f"{name} {count}" for name, count in sorted(counts.items()))
             progress.update(bar, advance=1, counts=listed)
 
-        spent = await run_batch(
-            owed, folder, origin, maker=maker, parallel=asked.parallel or os.cpu_count() or 1,
-            budget=asked.budget, keep_s=request.keep_s, on_episode=advance,
+        spent = await run_on(
+            engine, owed, folder, parallel=asked.parallel or engine.slots,
+            budget=asked.budget, on_episode=advance,
         )  # fmt: skip
     if spent is not None:
         left = len(owed) - sum(counts.values())

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from rich.console import Console
 from rich.table import Table
 
-from benchside.batch import hidden_paths
+from benchside.isolation import hidden_paths
 from benchside_kernels import landlock
 from benchside_kernels.errors import KernelStartError
 from benchside_kernels.makers import open_kernels

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
+import benchside
 from benchside.errors import InputError
 from benchside.task import TaskSpec
 from benchside_kernels.sandbox import Isolation, sandbox_problem
@@ -35,3 +37,9 @@ def _reason(task: TaskSpec) -> str:
     if task.hosts:
         return f"which alone keeps a kernel to listed hosts ({', '.join(task.hosts)})"
     return "as it says itself"
+
+
+def hidden_paths(home: Path) -> tuple[Path, ...]:
+    """What no kernel may read: Benchside's own code, which computes gold, and answer keys."""
+    packages = [Path(folder) for folder in benchside.__path__]
+    return (*packages, *(home / name for name in ("answers", "suites")))

@@ -16,9 +16,9 @@ from jupyter_client.kernelspec import KernelSpecManager
 from pydantic import JsonValue
 from rich.console import Console
 
-from benchside.commands import WARM_MODULES
 from benchside.errors import DataMissingError, InputError
 from benchside.library import load_suite
+from benchside.task_kernel import WARM_MODULES
 from benchside_kernels.image import images_folder, load_image
 from benchside_kernels.provisioner import NAME
 from benchside_kernels.sandbox import sandbox_problem

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 Item = TypeVar("Item")
 
 
 async def side_by_side(
-    items: Sequence[Item], work: Callable[[Item], Awaitable[None]], parallel: int
+    items: Iterable[Item], work: Callable[[Item], Awaitable[None]], parallel: int
 ) -> None:
-    """Do `work` for each item, in order of their starts, at most `parallel` at a time."""
+    """Do `work` for each item, in order of their starts, at most `parallel` at a time.
+
+    An item is taken when there is a place for it: an iterator may well end early.
+    """
     queue = iter(items)
 
     async def worker() -> None:
@@ -21,7 +24,7 @@ async def side_by_side(
 
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(parallel, len(items))):
+            for _ in range(parallel):
                 group.create_task(worker())
     except* Exception as errors:
         raise errors.exceptions[0] from None  # siblings were cancelled for the first one's sake

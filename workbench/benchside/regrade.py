@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchside.batch import hidden_paths
 from benchside.episode import UNSCORED, Episode
 from benchside.errors import InputError
+from benchside.isolation import hidden_paths
 from benchside.library import Suite, load_suite
 from benchside.rollout import grade_submission
 from benchside.store import RunFolder

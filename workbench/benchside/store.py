@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -199,8 +200,30 @@ class RunFolder:
         cut_torn_line(self.rows_path)
         for leftover in (self.path / "episodes").glob(".writing-*"):
             leftover.unlink()
+        rows = self.rows() if any((self.path / "turns").iterdir()) else {}
         for log in (self.path / "turns").glob("*.jsonl"):
-            self._put_aside(log)
+            if self._is_counted(log, rows.get(log.stem)):
+                log.unlink()
+            else:
+                self._put_aside(log)
+
+    def _is_counted(self, log: Path, row: EpisodeRow | None) -> bool:
+        """True where a crash came between an episode's row and the end of its turn log.
+
+        The row counts what the turns have cost. It may also be of an earlier attempt, and these
+        turns of one that has no row: then they differ from those of the transcript.
+        """
+        path = self.transcript_path(log.stem)
+        if row is None or not path.is_file():
+            return False
+        if hashlib.sha256(path.read_bytes()).hexdigest() != row.transcript_sha256:
+            return False
+        logged = log.read_bytes().splitlines(keepends=True)
+        turns = read_transcript(path).turns
+        return len(logged) == len(turns) and all(
+            line.endswith(b"\n") and json.loads(line) == json.loads(_turn_line(turn))
+            for line, turn in zip(logged, turns, strict=True)
+        )
 
     def _put_aside(self, log: Path) -> None:
         taken = len(list((self.path / "interrupted").glob(f"{log.stem}.*")))
@@ -245,33 +268,37 @@ class RunFolder:
 
     def append_turn(self, episode_id: str, turn: Turn) -> None:
         """Append one turn to the log of a running episode."""
-        result = turn.result
-        line = json.dumps(
-            {
-                "turn": turn_record(turn).model_dump(mode="json", exclude_defaults=True),
-                "source": None if result is None else result.source,
-                "outputs": [] if result is None else result.outputs,
-            }
-        )
-        self._guarded(lambda: append_line(self.path / "turns" / f"{episode_id}.jsonl", line))
+        line = _turn_line(turn)
+        self._guarded(lambda: append_line(self._turns_path(episode_id), line))
 
     def put_turns_aside(self, episode_id: str) -> None:
         """Keep the turn log of an attempt that is not continued: it has cost something."""
-        log = self.path / "turns" / f"{episode_id}.jsonl"
+        log = self._turns_path(episode_id)
         if log.exists():
             self._guarded(lambda: self._put_aside(log))
 
     def finish(self, episode: Episode) -> EpisodeRow:
         """Write the transcript, then the row, then drop the turn log."""
-        path = self.transcript_path(episode.episode_id)
-        row = row_of(episode, self._guarded(lambda: write_transcript(episode, path)))
-        self._guarded(lambda: append_line(self.rows_path, row.model_dump_json(), sync=True))
-        (self.path / "turns" / f"{episode.episode_id}.jsonl").unlink(missing_ok=True)
+        row = self.put(episode)
+        self.append(row)
         return row
+
+    def put(self, episode: Episode) -> EpisodeRow:
+        """Write the transcript; return the row that will say that the episode is finished."""
+        path = self.transcript_path(episode.episode_id)
+        return row_of(episode, self._guarded(lambda: write_transcript(episode, path)))
+
+    def append(self, row: EpisodeRow) -> None:
+        """Write the row of an episode whose transcript is in place, then drop the turn log."""
+        self._guarded(lambda: append_line(self.rows_path, row.model_dump_json(), sync=True))
+        self._turns_path(row.episode_id).unlink(missing_ok=True)
+
+    def _turns_path(self, episode_id: str) -> Path:
+        return self.path / "turns" / f"{episode_id}.jsonl"
 
     def write(self, name: str, text: str) -> None:
         """Write a file of the folder atomically."""
-        self._guarded(lambda: _write_atomically(self.path / name, text))
+        self._guarded(lambda: write_atomically(self.path / name, text.encode()))
 
     def episode(self, episode_id: str) -> Episode:
         """Read one finished episode."""
@@ -289,6 +316,17 @@ class RunFolder:
                 fix=("free some space" if full else "check the folder's rights")
                 + ", then go on with --resume: finished episodes are kept",
             ) from None
+
+
+def _turn_line(turn: Turn) -> str:
+    result = turn.result
+    return json.dumps(
+        {
+            "turn": turn_record(turn).model_dump(mode="json", exclude_defaults=True),
+            "source": None if result is None else result.source,
+            "outputs": [] if result is None else result.outputs,
+        }
+    )
 
 
 def append_line(path: Path, line: str, *, sync: bool = False) -> None:
@@ -316,7 +354,11 @@ def cut_torn_line(path: Path) -> None:
             os.truncate(path, whole)
 
 
-def _write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, through to the disk."""
     temporary = path.with_suffix(".writing")
-    temporary.write_text(text, encoding="utf-8")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)

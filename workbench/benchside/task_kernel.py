@@ -11,6 +11,11 @@ from benchside_kernels.backend import KernelMaker
 from benchside_kernels.session import KernelSession
 
 LEASE_SLACK_S = 60.0
+WARM_MODULES = (
+    "matplotlib.pyplot", "matplotlib_inline.backend_inline", "scipy.stats", "statsmodels.api",
+    "statsmodels.formula.api", "lifelines", "sklearn.linear_model", "sklearn.metrics",
+)  # fmt: skip
+"""Imported before the first fork, where installed, so that cells need not."""
 
 
 def task_session(

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchside.batch import hidden_paths, run_batch
+from benchside.batch import run_batch
 from benchside.episode import Episode
+from benchside.isolation import hidden_paths
 from benchside.library import Suite
 from benchside.policies import make_policy
 from benchside.policies.scripted import ScriptedPolicy

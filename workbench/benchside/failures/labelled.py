@@ -7,12 +7,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchside.batch import hidden_paths
 from benchside.episode import UNSCORED, Episode
 from benchside.failures.case import Case
 from benchside.failures.faults import Fault, clinic_tables, faults, practice
 from benchside.failures.find import find
 from benchside.failures.finding import PRACTICE_KINDS, Finding, Kind
+from benchside.isolation import hidden_paths
 from benchside.library import Suite
 from benchside.parallel import side_by_side
 from benchside.policies.scripted import ScriptedPolicy

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from benchside import __version__
-from benchside.batch import ATTEMPTS, assign, hidden_paths, select
-from benchside.commands import WARM_MODULES, episode_progress, say_isolation
+from benchside.batch import ATTEMPTS, assign, select
+from benchside.commands import episode_progress, say_isolation
 from benchside.episode import UNSCORED, Episode, Provenance
 from benchside.gate.leakage import leakage
 from benchside.gate.log import GateLog, GateRow, gate_row
@@ -35,13 +35,14 @@ from benchside.gate.verdict import (
     oracle,
     same,
 )
-from benchside.isolation import check_isolation
+from benchside.isolation import check_isolation, hidden_paths
 from benchside.library import Suite
 from benchside.parallel import side_by_side
 from benchside.policies import make_policy
 from benchside.provenance import provenance
 from benchside.rollout import Assignment, run_episode
 from benchside.task import TaskSpec
+from benchside.task_kernel import WARM_MODULES
 from benchside_kernels.backend import KernelMaker
 from benchside_kernels.makers import open_kernels
 from benchside_kernels.sandbox import Level

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from benchside.errors import InputError
 from benchside.policies.options import PolicyOptions
-from benchside.policies.provider import Providers
+from benchside.policies.provider import ModelServers, Providers
 from benchside.policies.scripted import (
     Solutions,
     cells_policy,
@@ -74,7 +74,7 @@ def make_policy(
     spec: str,
     options: PolicyOptions | None = None,
     solutions: Solutions | None = None,
-    providers: Providers | None = None,
+    providers: ModelServers | None = None,
 ) -> ShippedPolicy:
     """Return the policy that a string names.
 
@@ -110,7 +110,7 @@ def _make(
     argument: str,
     options: PolicyOptions,
     solutions: Solutions | None,
-    providers: Providers | None,
+    providers: ModelServers | None,
 ) -> ShippedPolicy:
     makers: dict[str, Callable[[], ShippedPolicy]] = {
         "reference": lambda: _reference(solutions),
@@ -161,7 +161,7 @@ def _constant(argument: str) -> ShippedPolicy:
 
 
 def _openai(
-    model: str, options: PolicyOptions, providers: Providers | None, *, blind: bool
+    model: str, options: PolicyOptions, providers: ModelServers | None, *, blind: bool
 ) -> ShippedPolicy:
     # imported here: the client takes about a second to load, and only this policy needs it
     from benchside.policies.openai_chat import OpenAIPolicy  # noqa: PLC0415

@@ -25,7 +25,7 @@ from pydantic import JsonValue, SecretStr
 from benchside.errors import BenchsideError, InfrastructureError, InputError, PolicyError
 from benchside.policies.chat_reply import ChatReply, read_reply
 from benchside.policies.options import PolicyOptions
-from benchside.policies.provider import Providers
+from benchside.policies.provider import ModelServers, Providers
 from benchside.policy import Action, Conversation, Message, ToolName, Usage
 from benchside.protocol import SUBMIT, SUBMIT_TOOL, action_from_message, all_tools, parse_json
 
@@ -100,7 +100,7 @@ class OpenAIPolicy:
         *,
         api_key: str | None = None,
         blind: bool = False,
-        providers: Providers | None = None,
+        providers: ModelServers | None = None,
     ):
         self.name = f"{'blind' if blind else 'openai'}:{model}"
         self.blind = blind

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 
 from aiolimiter import AsyncLimiter
 
@@ -17,6 +18,30 @@ from benchside.policies.options import PolicyOptions
 
 BUSY_STATUSES = frozenset({429, 503, 529})
 CALM_S = 1.0  # requests that were open together are refused together: that is one refusal
+
+
+class ModelServer(Protocol):
+    """What a policy asks of a server's limits, wherever they are kept."""
+
+    def tighten(self, options: PolicyOptions) -> None:
+        """Called once by each policy."""
+        ...
+
+    def slot(self) -> AbstractAsyncContextManager[None]:
+        """Held by a policy for the time of each request."""
+        ...
+
+    def answered(self, status: int | None) -> None:
+        """Called by a policy after each answer: an HTTP status, None for one that is sound."""
+        ...
+
+
+class ModelServers(Protocol):
+    """The servers of one run, by URL."""
+
+    def at(self, url: str) -> ModelServer:
+        """Called once by each policy."""
+        ...
 
 
 class Provider:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchside.commands import WARM_MODULES, episode_progress, find_transcript, say_isolation
+from benchside.commands import episode_progress, find_transcript, say_isolation
 from benchside.episode import Episode
 from benchside.errors import BenchsideError, InputError, StoreError
 from benchside.isolation import check_isolation
@@ -26,6 +26,7 @@ from benchside.provenance import describe
 from benchside.replay.replay import Replayed, replay_episode
 from benchside.replay.row import FILE, ReplayRow, digest, read_rows
 from benchside.store import RunFolder, append_line, cut_torn_line
+from benchside.task_kernel import WARM_MODULES
 from benchside.transcript import read_transcript, write_transcript
 from benchside_kernels.errors import KernelError
 from benchside_kernels.makers import open_kernels

@@ -14,11 +14,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchside.batch import hidden_paths
-from benchside.commands import WARM_MODULES, say_isolation
+from benchside.commands import say_isolation
 from benchside.episode import Episode
 from benchside.errors import InputError
-from benchside.isolation import check_isolation
+from benchside.isolation import check_isolation, hidden_paths
 from benchside.library import load_suite
 from benchside.policies import PolicyOptions, make_policy
 from benchside.policy import Action, Conversation, Policy, Usage
@@ -28,6 +27,7 @@ from benchside.replay.command import ReplayRequest, find_target, level_of
 from benchside.replay.play import check_same
 from benchside.rollout import Assignment, run_episode
 from benchside.store import RunFolder
+from benchside.task_kernel import WARM_MODULES
 from benchside.transcript import read_transcript
 from benchside_kernels.makers import open_kernels
 

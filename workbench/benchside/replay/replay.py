@@ -6,8 +6,8 @@ from collections.abc import Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchside.batch import hidden_paths
 from benchside.episode import Episode
+from benchside.isolation import hidden_paths
 from benchside.library import Suite
 from benchside.policy import Turn
 from benchside.provenance import describe

@@ -1,0 +1,353 @@
+"""`RayEngine`: episodes on the nodes of a Ray cluster, one actor with a supervisor on each.
+
+The driver alone decides: it hands each episode to one node at a time, hears of each turn, puts the
+transcript in its place and appends the row. A node that vanishes, or does not answer for as long
+as a lease lasts, is given up: its episodes are handed to others, and it may come back as a new one.
+Ray's own retries are off, since a second attempt has to be recorded as one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+import warnings
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import ray
+from ray import exceptions
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from benchside.engines.engine import NodeLostError
+from benchside.engines.handover import ObjectStore
+from benchside.engines.job import Job, Order
+from benchside.engines.limits import Limits
+from benchside.engines.ray_node import LEASE_S, Node
+from benchside.episode import Provenance
+from benchside.errors import BenchsideError, InfrastructureError, InputError
+from benchside.parallel import side_by_side
+from benchside.policy import Turn
+from benchside.provenance import provenance
+from benchside.rollout import Assignment
+from benchside.store import EpisodeRow
+from benchside_kernels.sandbox import Isolation
+
+RENEW_EVERY_S = LEASE_S / 6
+LOOK_EVERY_S = 5.0
+OPEN_S = 300.0
+MIRROR_EVERY_S = 30.0
+NO_NODE_S = 120.0
+MOST_DEATHS = 3  # of one node's actor, after which the node is left alone
+CLOSE_S = 20.0
+
+_GONE = (
+    exceptions.RayActorError, exceptions.ObjectLostError, exceptions.NodeDiedError,
+    exceptions.TaskCancelledError,
+)  # fmt: skip
+_ACTOR = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0, "max_concurrency": 10_000}
+
+
+@dataclass(slots=True, eq=False)
+class RunningNode:
+    """A node that takes part; `lost` is done when it does no more."""
+
+    node_id: str
+    name: str
+    address: str
+    cpus: float
+    actor: Any
+    isolation: Isolation
+    lost: asyncio.Future[None]
+    running: int = 0
+    keeping: asyncio.Task[None] | None = field(default=None)
+
+    @property
+    def load(self) -> float:
+        """Episodes for each core."""
+        return self.running / self.cpus
+
+
+class RayEngine:
+    """Runs episodes on the cluster; see `open_ray`.
+
+    Args:
+        job: what all nodes are told.
+        say: told of nodes that come and go, a line at a time.
+    """
+
+    def __init__(self, job: Job, say: Callable[[str], None]) -> None:
+        self._job, self._say = job, say
+        self._nodes: dict[str, RunningNode] = {}
+        self._some = asyncio.Event()
+        self._deaths: Counter[str] = Counter()
+        self._leases = itertools.count(1)
+        self._isolation: Isolation | None = None
+        self._slots = 0
+
+    @property
+    def isolation(self) -> Isolation:
+        """The weakest of the nodes that were there at the start."""
+        assert self._isolation is not None  # since `open`
+        return self._isolation
+
+    @property
+    def provenance(self) -> Provenance:
+        """Of this machine, with the nodes' isolation."""
+        return provenance(self._job.seed, self.isolation)
+
+    @property
+    def slots(self) -> int:
+        """The cores of the cluster, at the start."""
+        return self._slots
+
+    async def open(self) -> None:
+        """Start an actor on every node.
+
+        Raises:
+            InputError: a node cannot take part, or there is none.
+        """
+        known = await asyncio.to_thread(alive_nodes)
+        if not known:
+            raise InputError(
+                "no node of the cluster has a core to run episodes on", where="--engine ray",
+                fix="start nodes with `ray start --address=HEAD:6379`",
+            )  # fmt: skip
+        await side_by_side(known, lambda node_id: self._join(node_id, *known[node_id]), len(known))
+        nodes = list(self._nodes.values())
+        weak = [node.isolation for node in nodes if node.isolation.level != "sandbox"]
+        self._isolation = (weak or [node.isolation for node in nodes])[0]
+        self._slots = max(1, int(sum(node.cpus for node in nodes)))
+        listed = ", ".join(f"{node.address} ({node.cpus:g} cores)" for node in nodes)
+        self._say(f"{len(nodes)} nodes: {listed}")
+
+    async def play(self, assignment: Assignment, on_turn: Callable[[Turn], None]) -> EpisodeRow:
+        """Hand an episode to the node with the least to do; take its transcript over."""
+        node = await self._choose()
+        lease = f"{assignment.episode_id}-{next(self._leases)}-{self._job.mark[-8:]}"
+        order = Order(
+            lease, assignment.task, assignment.policy.name, assignment.sample, assignment.seed
+        )
+        node.running += 1
+        try:
+            row = await self._follow(node, order, on_turn)
+        finally:
+            node.running -= 1
+        await asyncio.to_thread(self._job.handover.take, lease, row)
+        return row
+
+    async def look_for_nodes(self) -> None:
+        """Take nodes in that have joined the cluster, for as long as the run goes on."""
+        banned: set[str] = set()
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            for node_id, (address, cpus) in (await asyncio.to_thread(alive_nodes)).items():
+                tired = self._deaths[node_id] >= MOST_DEATHS
+                if node_id in self._nodes or node_id in banned or tired:
+                    continue
+                try:
+                    await self._join(node_id, address, cpus)
+                    self._say(f"node {address} has joined")
+                except BenchsideError as error:
+                    banned.add(node_id)
+                    self._say(f"left out: {error}")
+
+    async def close(self) -> None:
+        """End all actors and with them all kernels."""
+        nodes = list(self._nodes.values())
+        for node in nodes:
+            if node.keeping is not None:
+                node.keeping.cancel()
+        closing = [asyncio.ensure_future(_answer(node.actor.close.remote())) for node in nodes]
+        if closing:
+            await asyncio.wait(closing, timeout=CLOSE_S)
+        for node, answer in zip(nodes, closing, strict=True):
+            answer.cancel()
+            ray.kill(node.actor)
+        await asyncio.gather(*closing, return_exceptions=True)
+
+    async def _join(self, node_id: str, address: str, cpus: float) -> None:
+        """Start an actor on a node; `InputError` if that node cannot take part."""
+        here = NodeAffinitySchedulingStrategy(node_id, soft=False)
+        name = f"{node_id}-{next(self._leases)}"
+        options = ray.remote(Node).options(**_ACTOR, scheduling_strategy=here)
+        actor: Any = options.remote(self._job, name)
+        try:
+            async with asyncio.timeout(OPEN_S):
+                isolation: Isolation = await _answer(actor.open.remote())
+        except BenchsideError as error:
+            ray.kill(actor)
+            raise InputError(
+                f"node {address} cannot take part: {error.what}", where=error.where,
+                value=error.value, fix=error.fix,
+            ) from None  # fmt: skip
+        except (TimeoutError, *_GONE) as error:
+            ray.kill(actor)
+            raise InputError(
+                f"node {address} cannot take part: its actor did not start", where=node_id,
+                value=type(error).__name__,
+                fix="look into its logs; `ray stop` there leaves it out",
+            ) from None  # fmt: skip
+        if self._isolation is not None and isolation.level != self._isolation.level:
+            ray.kill(actor)
+            raise InputError(
+                f"node {address} cannot take part: its isolation is not the run's",
+                where=node_id, value=isolation.level, fix=f"set up {self._isolation.level} there",
+            )  # fmt: skip
+        lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        node = RunningNode(node_id, name, address, cpus, actor, isolation, lost)
+        node.keeping = asyncio.create_task(self._keep(node))
+        self._nodes[node_id] = node
+        self._some.set()
+
+    async def _choose(self) -> RunningNode:
+        try:
+            async with asyncio.timeout(NO_NODE_S):
+                await self._some.wait()
+        except TimeoutError:
+            raise InfrastructureError(
+                f"the cluster has had no node for {NO_NODE_S:g} s", where="--engine ray",
+                fix="start nodes, then go on with --resume",
+            ) from None  # fmt: skip
+        return min(self._nodes.values(), key=lambda node: node.load)
+
+    async def _follow(
+        self, node: RunningNode, order: Order, on_turn: Callable[[Turn], None]
+    ) -> EpisodeRow:
+        """Hear of an episode until its row comes, or its node is lost."""
+
+        async def listen() -> EpisodeRow:
+            row = None
+            async for told in node.actor.play.options(num_returns="streaming").remote(order):
+                item: Turn | EpisodeRow = await _answer(told)
+                if isinstance(item, EpisodeRow):
+                    row = item
+                else:
+                    on_turn(item)
+            if row is None:
+                raise NodeLostError("the stream of an episode ended without its row")
+            return row
+
+        listening = asyncio.create_task(listen())
+        try:
+            await asyncio.wait((listening, node.lost), return_when=asyncio.FIRST_COMPLETED)
+            if not listening.done():
+                raise NodeLostError(node.address)
+            return await listening
+        except _GONE as error:
+            await self._lose(node, type(error).__name__)
+            raise NodeLostError(node.address) from None
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+    async def _keep(self, node: RunningNode) -> None:
+        """Renew a node's leases until it does not answer any more."""
+        while True:
+            await asyncio.sleep(RENEW_EVERY_S)
+            try:
+                async with asyncio.timeout(LEASE_S):
+                    await _answer(node.actor.renew.remote())
+            except (TimeoutError, *_GONE) as error:
+                await self._lose(node, type(error).__name__)
+                return
+
+    async def _lose(self, node: RunningNode, why: str) -> None:
+        """Give a node up, once: its episodes are run again."""
+        if node.lost.done():
+            return
+        node.lost.set_result(None)
+        if self._nodes.pop(node.node_id, None) and not self._nodes:
+            self._some.clear()
+        self._deaths[node.node_id] += 1
+        self._say(f"node {node.address} is gone ({why}): {node.running} episodes are run again")
+        if node.keeping is not None and node.keeping is not asyncio.current_task():
+            node.keeping.cancel()
+        ray.kill(node.actor)
+        if self._job.limits is not None:
+            await _answer(self._job.limits.forget.remote(node.name))
+
+
+@asynccontextmanager
+async def open_ray(job: Job, say: Callable[[str], None]) -> AsyncIterator[RayEngine]:
+    """Own actors on all nodes of the cluster that RAY_ADDRESS or this machine names.
+
+    Raises:
+        InputError: there is no cluster, or a node cannot take part.
+    """
+    connected = ray.is_initialized()
+    tasks: list[asyncio.Task[None]] = []
+    engine = None
+    try:
+        if not connected:
+            _connect()
+        if any("base_url" in config for config in job.configs.values()):
+            job = replace(job, limits=_start_limits())
+        engine = RayEngine(job, say)
+        await engine.open()
+        tasks.append(asyncio.create_task(engine.look_for_nodes()))
+        if isinstance(job.handover, ObjectStore):
+            tasks.append(asyncio.create_task(_mirror(job.handover)))
+        yield engine
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if engine is not None:
+            await engine.close()
+        if not connected:
+            ray.shutdown()
+        await asyncio.to_thread(job.handover.close)
+
+
+def _connect() -> None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Ray's own, of its future versions
+            ray.init(
+                "auto", log_to_driver=False, configure_logging=False, logging_level=logging.ERROR
+            )
+    except ConnectionError as error:
+        raise InputError(
+            f"there is no Ray cluster to be reached: {str(error).splitlines()[0]}",
+            where="--engine ray", value=os.environ.get("RAY_ADDRESS"),
+            fix="start one with `ray start --head`, or set RAY_ADDRESS to one's HOST:6379",
+        ) from None  # fmt: skip
+
+
+def _start_limits() -> Any:
+    """Start the actor of the run's limits, beside the driver."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(Limits).options(**_ACTOR, scheduling_strategy=here).remote()
+
+
+async def _mirror(store: ObjectStore) -> None:
+    while True:
+        await asyncio.sleep(MIRROR_EVERY_S)
+        await asyncio.to_thread(store.mirror)
+
+
+async def _answer(reference: Any) -> Any:
+    """Wait for an actor's answer; our own errors come as they were raised there."""
+    try:
+        return await reference
+    except exceptions.RayTaskError as error:
+        if isinstance(error.cause, BenchsideError | NodeLostError):
+            raise error.cause from None
+        raise
+
+
+def alive_nodes() -> dict[str, tuple[str, float]]:
+    """Return address and cores of each node that has any, by id."""
+    return {
+        node["NodeID"]: (
+            f"{node['NodeManagerHostname']}/{node['NodeID'][:6]}",
+            node["Resources"]["CPU"],
+        )
+        for node in ray.nodes()
+        if node["Alive"] and node["Resources"].get("CPU")
+    }
