@@ -1,10 +1,11 @@
-"""`kill -9` at random points of an evaluation; then compared with an undisturbed one.
+"""`kill -9` at random points of evaluations; then compared with an undisturbed one.
 
-    python benchmarks/chaos_evaluate.py --kills 100 --samples 4
+    python benchmarks/chaos_evaluate.py --kills 100
 
-Each start of the evaluation is killed after a random time, so many times or until it is done. Then
-it is resumed to its end. Episodes (ids, outcomes, rewards, turns) and cells (sources, outputs,
-submissions) have to equal those of a run that nobody disturbed.
+One start in five is killed at a random time from its beginning on, the others at a random time
+after their first sign of an episode. A run that has come to its end is compared and another one
+begun, until there were so many kills. Episodes (ids, outcomes, rewards, turns) and cells (sources,
+outputs, submissions) have to equal those of a run that nobody disturbed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -43,7 +45,7 @@ CELL = ["episode_id", "turn", "source", "status", "error", "text", "submitted"]
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--limit", type=int, default=200, help="tasks of each of two suites")
+    parser.add_argument("--limit", type=int, default=10, help="tasks of each of two suites")
     parser.add_argument("--samples", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
@@ -51,29 +53,51 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "config.yaml").write_text(CONFIG % (asked.limit, asked.limit, asked.samples))
-        undisturbed, disturbed = folder / "undisturbed", folder / "disturbed"
-        evaluate(folder, undisturbed).wait()
-        kills = inside = 0
+        undisturbed = folder / "undisturbed"
+        assert evaluate(folder, undisturbed).wait() == 0
+        kills = inside = runs = 0
         while kills < asked.kills:
-            before = rows(disturbed)
-            process = evaluate(folder, disturbed)
-            try:
-                process.wait(generator.uniform(0.5, 12))
-                break  # done before it could be killed
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-            kills += 1
-            inside += rows(disturbed) > before
-        assert evaluate(folder, disturbed).wait() == 0
-        compare(undisturbed, disturbed)
+            runs += 1
+            disturbed = folder / f"disturbed-{runs}"
+            while kills < asked.kills:
+                before = rows(disturbed)
+                if not killed(evaluate(folder, disturbed), disturbed, generator):
+                    break  # done before it could be killed
+                kills += 1
+                inside += rows(disturbed) > before
+            if rows(disturbed) == 0 or kills == asked.kills:
+                assert evaluate(folder, disturbed).wait() == 0
+            compare(undisturbed, disturbed)
+            print(f"run {runs}: equal after {kills} kills in all", flush=True)
         print(f"{kills} kills, {inside} of them after an episode had ended in that start: equal")
+
+
+def killed(process: subprocess.Popen[bytes], out: Path, generator: random.Random) -> bool:
+    """Kill an evaluation at a random time; False where it came to its end before."""
+    if generator.random() < 0.2:
+        delay_s = generator.uniform(0, 3)
+    else:
+        delay_s, before = generator.uniform(0, 1.5), signs(out)
+        while process.poll() is None and signs(out) == before:
+            time.sleep(0.01)
+    try:
+        assert process.wait(delay_s) == 0
+        return False
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return True
 
 
 def rows(folder: Path) -> int:
     """How many episodes are finished."""
     path = folder / "episodes.jsonl"
     return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def signs(folder: Path) -> tuple[int, set[str]]:
+    """What changes as soon as a start mends the folder or an episode has its first turn."""
+    return rows(folder), {path.name for path in folder.glob("turns/*")}
 
 
 def evaluate(folder: Path, out: Path) -> subprocess.Popen[bytes]:
@@ -95,7 +119,6 @@ def compare(first: Path, second: Path) -> None:
         keys = columns[:1] if columns is EPISODE else columns[:2]
         ordered = [frame[columns].sort_values(keys, ignore_index=True) for frame in frames]
         pd.testing.assert_frame_equal(*ordered)
-        print(f"{len(ordered[0])} equal rows of {len(columns)} columns")
 
 
 if __name__ == "__main__":

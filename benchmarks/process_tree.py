@@ -66,6 +66,18 @@ def total_mib(pids: Iterable[int], field: str) -> float:
     return total
 
 
+def cpu_s(root: int) -> float:
+    """CPU time of a process and all below it, those that have ended and were waited for too."""
+    ticks = 0
+    for pid in [root, *below(root)]:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def available_mib() -> float:
     """Memory of the machine that processes may still take."""
     lines = Path("/proc/meminfo").read_text().splitlines()

@@ -91,6 +91,7 @@ def test_documented_commands_exist() -> None:
             "docs/sharing.md",
             "docs/replay.md",
             "docs/failures.md",
+            "docs/scale.md",
             "docs/reports.md",
         )
     ]

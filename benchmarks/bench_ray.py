@@ -1,0 +1,105 @@
+"""What an episode costs on a Ray cluster beside the local engine, at equal cores.
+
+    python benchmarks/bench_ray.py --episodes 400 --rounds 3
+
+Two nodes of one core each on this machine, against the local engine with two episodes at a time, by
+turns. Starts of engines and zygotes do not count: the clock runs from the first eighth of the
+episodes to the last one. CPU is that of all processes, Ray's own too, so that it means something
+on a machine that is not idle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from measure import Timing
+from process_tree import cpu_s
+from rich.console import Console
+
+from benchside.commands import RunRequest, run_suites
+from benchside.engines.engine import EngineName
+from benchside.evaluation import Evaluation
+from benchside.library import open_suite
+from benchside_kernels.startup import home_folder
+
+CLUSTER = Path(__file__).parent.parent / "tests" / "workbench" / "engines" / "cluster.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Of one run: seconds between ends of episodes, and CPU seconds an episode."""
+
+    gaps_s: list[float]
+    cpu_s: float
+
+
+async def costs(engine: EngineName, limit: int, out: Path) -> Costs:
+    """Run an evaluation and watch its rows."""
+    asked = Evaluation.model_validate(
+        {"suites": [{"name": "power", "limit": limit}], "policies": ["reference"], "parallel": 2}
+    )
+    request = RunRequest(asked, out, engine=engine)
+    quiet = Console(file=io.StringIO())
+    running = asyncio.create_task(run_suites(request, home_folder(), quiet))
+    rows, warm, ends, before = out / "episodes.jsonl", limit // 8, [], 0.0
+    while not running.done():
+        await asyncio.sleep(0.005)
+        done = rows.read_bytes().count(b"\n") if rows.exists() else 0
+        if done >= warm and not ends:
+            before = cpu_s(os.getpid())
+        if done >= warm:
+            ends += [time.perf_counter()] * (done - warm - len(ends) + 1)
+        if done == limit:
+            break
+    used = cpu_s(os.getpid()) - before
+    await running
+    return Costs([end - begun for begun, end in pairwise(ends)], used / (limit - warm))
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--episodes", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    open_suite("power", home_folder())
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        subprocess.Popen(  # noqa: ASYNC220 (nothing else goes on)
+            [sys.executable, str(CLUSTER), "2", "1"], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        ) as cluster,
+    ):  # fmt: skip
+        assert cluster.stdout is not None
+        told = next(line for line in cluster.stdout if line.startswith("address"))
+        os.environ["RAY_ADDRESS"] = told.split()[1]
+        found: dict[EngineName, list[Costs]] = {"local": [], "ray": []}
+        for number in range(asked.rounds):
+            for engine, all_costs in found.items():
+                out = Path(scratch) / f"{engine}-{number}"
+                all_costs.append(await costs(engine, asked.episodes, out))
+        cluster.communicate()
+    for engine, all_costs in found.items():
+        cpu = ", ".join(f"{1e3 * one.cpu_s:.1f}" for one in all_costs)
+        gaps = tuple(1e3 * gap for one in all_costs for gap in one.gaps_s)
+        print(Timing(f"{engine}: between ends of episodes", gaps).line())
+        print(f"{engine}: CPU an episode, by round: {cpu} ms")
+    wall = [sum(map(sum, (one.gaps_s for one in found[engine]))) for engine in found]
+    cpu_all = [sum(one.cpu_s for one in found[engine]) for engine in found]
+    print(
+        f"ray over local: {wall[1] / wall[0] - 1:+.1%} of time, {cpu_all[1] / cpu_all[0] - 1:+.1%} "
+        f"of CPU an episode; load {os.getloadavg()[0]:.1f}"
+    )
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,151 @@
+"""What runs on a node of a cluster, without the cluster: kernels, leases, handing over, limits."""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from benchside.engines import ray_node
+from benchside.engines.engine import NodeLostError
+from benchside.engines.handover import ObjectStore, SharedFolder, open_handover
+from benchside.engines.job import Job, Order
+from benchside.engines.limits import Limits
+from benchside.engines.ray_node import Node
+from benchside.errors import BenchsideError, InputError
+from benchside.evaluation import Evaluation
+from benchside.library import Suite
+from benchside.policies import make_policy
+from benchside.policies.options import PolicyOptions
+from benchside.policy import Turn
+from benchside.store import EpisodeRow, RunConfig, RunFolder, SuiteUse
+
+ENDLESS = "import time; time.sleep(600)"
+
+
+def job_of(suite: Suite, handover: SharedFolder | ObjectStore, policy: str) -> Job:
+    asked = Evaluation.model_validate({"suites": ["power"], "policies": [policy]})
+    made = make_policy(policy, None, lambda task: suite.answer_key(task.task_id).solution)
+    return Job.of(asked, [(suite, suite.tasks[:1])], [made], handover, ())
+
+
+def order_of(suite: Suite, job: Job, lease: str) -> Order:
+    (name,) = job.configs
+    return Order(lease, suite.tasks[0], name, 0, 7)
+
+
+@asynccontextmanager
+async def opened(job: Job) -> AsyncIterator[Node]:
+    node = Node(job, "here")
+    try:
+        await node.open()
+        yield node
+    finally:
+        await node.close()
+
+
+def started(path: Path) -> RunFolder:
+    folder = RunFolder(path)
+    use = SuiteUse(name="power", version="1", build="b", split=None, limit=1)
+    config = RunConfig(suites=(use,), policies={}, samples=1, seed=0, provenance={})
+    folder.start(config, resume=False)
+    return folder
+
+
+@pytest.mark.parametrize("store", [None, "memory://runs/first"])
+async def test_a_node_plays_and_the_driver_takes_over(
+    suite: Suite, tmp_path: Path, store: str | None
+) -> None:
+    folder = started(tmp_path / "run")
+    handover = open_handover(store, folder.path, resume=False)
+    job = job_of(suite, handover, "reference")
+    async with opened(job) as node:
+        told = [item async for item in node.play(order_of(suite, job, "lease-1"))]
+    *turns, row = told
+    assert turns and all(isinstance(turn, Turn) for turn in turns)
+    assert isinstance(row, EpisodeRow)
+    assert row.outcome == "solved"
+    assert not list((folder.path / "episodes").iterdir()), "only the driver writes there"
+    handover.take("lease-1", row)
+    folder.append(row)
+    episode = folder.episode(row.episode_id)
+    assert [turn.action for turn in episode.turns] == [turn.action for turn in turns]
+    assert episode.provenance.suite_build == suite.record.build
+    handover.close()
+    assert not (folder.path / "incoming").exists()
+    if store is not None:
+        with pytest.raises(InputError, match="holds a run already"):
+            open_handover(store, tmp_path / "elsewhere", resume=False)
+        open_handover(store, tmp_path / "elsewhere", resume=True)
+        fetched = RunFolder(tmp_path / "elsewhere")
+        assert fetched.rows() == folder.rows()
+        assert fetched.episode(row.episode_id) == episode
+
+
+async def test_a_node_that_is_cut_off_gives_its_episodes_up(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "endless.py").write_text(ENDLESS)
+    handover = SharedFolder(tmp_path / "run")
+    job = job_of(suite, handover, f"scripted:{tmp_path / 'endless.py'}")
+    monkeypatch.setattr(ray_node, "LEASE_S", 0.5)
+    async with opened(job) as node:
+        with pytest.raises(NodeLostError):
+            async for _ in node.play(order_of(suite, job, "lease-1")):
+                pass
+    assert not list((tmp_path / "run" / "incoming").glob("*.ipynb"))
+
+
+async def test_a_node_says_what_it_lacks(suite: Suite, tmp_path: Path) -> None:
+    job = job_of(suite, SharedFolder(tmp_path / "run"), "reference")
+    record = suite.record.model_copy(update={"build": "another"})
+    elsewhere = SharedFolder(tmp_path / "elsewhere")
+    cases = {
+        "benchside prepare power": dataclasses.replace(job, builds={"power": record}),
+        "all nodes share": dataclasses.replace(job, handover=elsewhere),
+        "install version 99": dataclasses.replace(job, version="99"),
+        "set up in another way": dataclasses.replace(job, configs={"reference": {"seed": 1}}),
+    }
+    for phrase, wrong in cases.items():
+        with pytest.raises(BenchsideError, match=phrase):
+            async with opened(wrong):
+                pass
+
+
+def test_what_another_lease_left_is_not_taken(
+    suite: Suite, finished_run: Path, tmp_path: Path
+) -> None:
+    folder = started(tmp_path / "run")
+    run = RunFolder(finished_run)
+    row, other = list(run.rows().values())[:2]
+    handover = SharedFolder(folder.path)
+    handover.mark()
+    row = handover.leave("first", run.episode(row.episode_id))
+    handover.leave("late", run.episode(other.episode_id))
+    handover.take("first", row)
+    handover.close()
+    assert folder.episode(row.episode_id) == run.episode(row.episode_id)
+    assert [path.stem for path in (folder.path / "episodes").iterdir()] == [row.episode_id]
+
+
+async def test_nodes_share_the_limits_of_a_server() -> None:
+    limits = Limits()
+    await limits.tighten("http://h/v1", PolicyOptions(max_concurrent_requests=2))
+    await limits.enter("a", 1, "http://h/v1")
+    await limits.enter("a", 2, "http://h/v1")
+    third = asyncio.create_task(limits.enter("b", 1, "http://h/v1"))
+    given_up = asyncio.create_task(limits.enter("b", 2, "http://h/v1"))
+    await asyncio.sleep(0)
+    await limits.leave("b", 2)
+    await given_up
+    assert not third.done()
+    await limits.leave("a", 1)
+    await third
+    fourth = asyncio.create_task(limits.enter("b", 3, "http://h/v1"))
+    await asyncio.sleep(0)
+    assert not fourth.done()
+    await limits.forget("a")  # it has vanished with a slot
+    async with asyncio.timeout(30):
+        await fourth
