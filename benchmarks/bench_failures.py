@@ -40,4 +40,4 @@ async def measure(home: Path, tasks: int) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(measure(Path(folder), int(sys.argv[1]) if len(sys.argv) > 1 else 12))
+        asyncio.run(measure(Path(folder), int(sys.argv[1]) if len(sys.argv) > 1 else 4))

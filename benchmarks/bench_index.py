@@ -6,11 +6,15 @@ The suite is synthetic; each measurement of memory has a process of its own.
 from __future__ import annotations
 
 import hashlib
+import json
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from measure import Timing
 
 from benchside.batch import select
 from benchside.build_record import BuildHashes, BuildRecord, Contents, Cost
@@ -19,6 +23,7 @@ from benchside.manifests import manifest
 from benchside.task import AnswerSchema, GraderRef, TaskSpec
 
 TASKS = 72_000
+ROUNDS = 5
 PROMPT = "What is the mean age of the patients whose first stay was in ward {}? " * 12
 
 
@@ -65,7 +70,7 @@ def measure(home: Path, what: str) -> None:
         elif what == "load, select 400 over all categories":
             assert len(select(suite, None, 400)) == 400
     taken, cpu = time.perf_counter() - started, time.process_time() - started_cpu
-    print(f"{what:<40} {taken:6.2f} s  CPU {cpu:5.2f} s  peak {peak_mib():5.0f} MiB")
+    print(json.dumps([1e3 * taken, 1e3 * cpu, peak_mib()]))
 
 
 def peak_mib() -> float:
@@ -78,11 +83,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
         write_suite(home)
+        baseline = None
         for what in (
             "every line parsed and kept", "load", "load, look up 1,000 tasks",
             "load, select 400 over all categories",
         ):  # fmt: skip
-            subprocess.run([sys.executable, __file__, scratch, what], check=True)
+            command = [sys.executable, __file__, scratch, what]
+            told = [subprocess.check_output(command) for _ in range(ROUNDS)]
+            taken, cpu, peak = zip(*map(json.loads, told), strict=True)
+            timing = Timing(what, taken)
+            print(timing.line(baseline))
+            print(f"  CPU p50 {statistics.median(cpu):.0f} ms, peak {max(peak):.0f} MiB")
+            baseline = baseline or timing
 
 
 if __name__ == "__main__":

@@ -9,18 +9,18 @@ import asyncio
 import json
 import os
 import shutil
-import statistics
 import tempfile
 import time
 from itertools import cycle, islice
 from pathlib import Path
 
+from measure import Timing
 from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 
 from benchside.commands import RunRequest, run_suites
+from benchside.evaluation import Evaluation
 from benchside.library import prepare
-from benchside.policies import PolicyOptions
 from benchside.report.site import write_report
 from benchside.store import RunFolder
 from benchside.transcript import read_transcript
@@ -35,11 +35,8 @@ QUIET = Console(quiet=True)
 def run_of_5000(scratch: Path) -> RunFolder:
     """A run folder of 5,000 rows and transcripts, made of 200 episodes."""
     prepare("power", scratch / "home", size=100)
-    request = RunRequest(
-        suites=("power",), policies=("reference", "constant"), limit=100, split=None, samples=1,
-        parallel=2, out=scratch / "run", resume=False, seed=0, isolation=None, keep_s=None,
-        options=PolicyOptions(),
-    )  # fmt: skip
+    asked = {"suites": ["power"], "policies": ["reference", "constant"], "parallel": 2}
+    request = RunRequest(Evaluation.model_validate(asked), scratch / "run")
     run = asyncio.run(run_suites(request, scratch / "home", QUIET))
     rows = [json.loads(line) for line in run.rows_path.read_text().splitlines()]
     listed = []
@@ -101,10 +98,8 @@ def main() -> None:
             page.goto(report.index.as_uri())
             searched = [search_ms(page, words) for words in SEARCHES * 5]
             browser.close()
-        print(f"opened: n={len(opened)} p50 {statistics.median(opened):.2f} s, max "
-              f"{max(opened):.2f} s (goal 2 s)")  # fmt: skip
-        print(f"searched: n={len(searched)} p50 {statistics.median(searched):.0f} ms, max "
-              f"{max(searched):.0f} ms (goal 200 ms)")  # fmt: skip
+        print(Timing("opened (goal 2,000 ms)", tuple(1e3 * one for one in opened)).line())
+        print(Timing("searched (goal 200 ms)", tuple(searched)).line())
 
 
 if __name__ == "__main__":

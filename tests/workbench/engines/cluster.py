@@ -14,12 +14,8 @@ from ray.cluster_utils import Cluster
 
 
 def main(nodes: int, cores: int) -> None:
-    settings = {"health_check_period_ms": 1000, "health_check_failure_threshold": 3}
     common = {"num_cpus": cores, "object_store_memory": 80 * 2**20, "include_dashboard": False}
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={**common, "_system_config": settings},
-    )
+    cluster = Cluster(initialize_head=True, head_node_args=common)
     others = [cluster.add_node(**common) for _ in range(nodes - 1)]
     print(f"address {cluster.address}", flush=True)
     for _ in sys.stdin:

@@ -1,13 +1,12 @@
 """Evaluations on a real Ray cluster of several nodes: as on this machine, whatever vanishes."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import pandas as pd
 import pytest
@@ -42,23 +41,32 @@ def at_home(
 ) -> Path:
     """The same evaluation by the local engine."""
     out = tmp_path_factory.mktemp("local") / "run"
-    evaluating(home, config, out, {}).communicate(timeout=300)
+    to_its_end(evaluating(home, config, out), out)
     return out
 
 
-@pytest.fixture
-def cluster() -> Iterator[subprocess.Popen[str]]:
-    """Two nodes of one core each."""
+@dataclass(frozen=True)
+class Nodes:
+    """Two nodes of one core each; `address` is that of the first."""
+
+    process: subprocess.Popen[str]
+    address: str
+
+    def kill_one(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        said(self.process, "killed")
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
     process = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("cluster.py")), "2", "1"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
-    yield process
+    yield Nodes(process, said(process, "address").split()[1])
     process.communicate(timeout=60)
-
-
-def address(cluster: subprocess.Popen[str]) -> dict[str, str]:
-    return {"RAY_ADDRESS": said(cluster, "address").split()[1]}
 
 
 def said(cluster: subprocess.Popen[str], what: str) -> str:
@@ -70,15 +78,26 @@ def said(cluster: subprocess.Popen[str], what: str) -> str:
 
 
 def evaluating(
-    home: Path, config: Path, out: Path, environment: dict[str, str], *more: str,
-    stderr: int | IO[str] = subprocess.PIPE,
-) -> subprocess.Popen[str]:  # fmt: skip
-    engine = ["--engine", "ray"] if environment else []
-    return subprocess.Popen(
-        [*BENCHSIDE, "evaluate", str(config), "--out", str(out), *engine, *more],
-        env={**os.environ, HOME_VARIABLE: str(home), **environment}, text=True,
-        stdout=subprocess.DEVNULL, stderr=stderr,
-    )  # fmt: skip
+    home: Path, config: Path, out: Path, *more: str, nodes: Nodes | None = None
+) -> subprocess.Popen[str]:
+    """Start an evaluation, on the nodes or by the local engine; what it says goes to a file."""
+    environment = {**os.environ, HOME_VARIABLE: str(home)}
+    if nodes is not None:
+        environment["RAY_ADDRESS"] = nodes.address
+        more = ("--engine", "ray", *more)
+    with (out.parent / "said").open("w") as told:
+        return subprocess.Popen(
+            [*BENCHSIDE, "evaluate", str(config), "--out", str(out), *more],
+            env=environment, text=True, stdout=subprocess.DEVNULL, stderr=told,
+        )  # fmt: skip
+
+
+def to_its_end(driver: subprocess.Popen[str], out: Path) -> str:
+    """Wait for an evaluation; what it said."""
+    driver.wait(timeout=400)
+    told = (out.parent / "said").read_text()
+    assert driver.returncode == 0, told
+    return told
 
 
 def finished(out: Path) -> int:
@@ -88,7 +107,7 @@ def finished(out: Path) -> int:
 
 def wait_for(out: Path, episodes: int, process: subprocess.Popen[str]) -> None:
     while finished(out) < episodes:
-        assert process.poll() is None
+        assert process.poll() is None, (out.parent / "said").read_text()
         time.sleep(0.02)
 
 
@@ -104,39 +123,30 @@ def assert_equal(first: Path, second: Path) -> None:
     assert not (second / "incoming").exists()
 
 
-def test_a_node_and_then_the_driver_are_killed(
-    home: Path, config: Path, at_home: Path, cluster: subprocess.Popen[str], tmp_path: Path
-) -> None:
-    where, out = address(cluster), tmp_path / "run"
-    driver = evaluating(home, config, out, where)
-    wait_for(out, 5, driver)
-    assert cluster.stdin is not None
-    cluster.stdin.write("\n")
-    cluster.stdin.flush()
-    said(cluster, "killed")
-    wait_for(out, 15, driver)
-    before = finished(out)
-    driver.send_signal(signal.SIGKILL)
-    driver.communicate()
-    driver = evaluating(home, config, out, where, "--resume")
-    _, stderr = driver.communicate(timeout=300)
-    assert driver.returncode == 0, stderr
-    assert "1 nodes" in stderr
-    assert "of 30 episodes are done" in stderr
-    assert_equal(at_home, out)
-    assert before < finished(out) <= 31  # one row may have been on its way when the driver died
-
-
 def test_nodes_give_what_one_machine_gives(
-    home: Path, config: Path, at_home: Path, cluster: subprocess.Popen[str], tmp_path: Path
+    home: Path, config: Path, at_home: Path, nodes: Nodes, tmp_path: Path
 ) -> None:
-    where, store = address(cluster), tmp_path / "store"
-    driver = evaluating(
-        home, config, tmp_path / "run", where, "--store", f"file://{store}",
-    )  # fmt: skip
-    _, stderr = driver.communicate(timeout=300)
-    assert driver.returncode == 0, stderr
-    assert "2 nodes" in stderr
-    assert_equal(at_home, tmp_path / "run")
+    out, store = tmp_path / "run", tmp_path / "store"
+    told = to_its_end(evaluating(home, config, out, "--store", f"file://{store}", nodes=nodes), out)
+    assert "2 nodes" in told
+    assert_equal(at_home, out)
     (store / "turns").mkdir()
     assert_equal(at_home, store)
+
+
+def test_a_node_and_then_the_driver_are_killed(
+    home: Path, config: Path, at_home: Path, nodes: Nodes, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    driver = evaluating(home, config, out, nodes=nodes)
+    wait_for(out, 5, driver)
+    nodes.kill_one()
+    wait_for(out, 15, driver)
+    driver.kill()
+    driver.wait()
+    before = finished(out)
+    assert before < 30
+    told = to_its_end(evaluating(home, config, out, "--resume", nodes=nodes), out)
+    assert f"{before} of 30 episodes are done" in told
+    assert_equal(at_home, out)
+    assert finished(out) == 30, "nothing that was finished is run again"

@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import os
+import time
 import warnings
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -47,7 +49,7 @@ CLOSE_S = 20.0
 
 _GONE = (
     exceptions.RayActorError, exceptions.ObjectLostError, exceptions.NodeDiedError,
-    exceptions.TaskCancelledError,
+    exceptions.TaskCancelledError, exceptions.ActorUnschedulableError,
 )  # fmt: skip
 _ACTOR = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0, "max_concurrency": 10_000}
 
@@ -85,6 +87,7 @@ class RayEngine:
         self._nodes: dict[str, RunningNode] = {}
         self._some = asyncio.Event()
         self._deaths: Counter[str] = Counter()
+        self._died: dict[str, float] = {}
         self._leases = itertools.count(1)
         self._isolation: Isolation | None = None
         self._slots = 0
@@ -146,8 +149,7 @@ class RayEngine:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             for node_id, (address, cpus) in (await asyncio.to_thread(alive_nodes)).items():
-                tired = self._deaths[node_id] >= MOST_DEATHS
-                if node_id in self._nodes or node_id in banned or tired:
+                if node_id in self._nodes or node_id in banned or self._is_resting(node_id):
                     continue
                 try:
                     await self._join(node_id, address, cpus)
@@ -203,6 +205,11 @@ class RayEngine:
         node.keeping = asyncio.create_task(self._keep(node))
         self._nodes[node_id] = node
         self._some.set()
+
+    def _is_resting(self, node_id: str) -> bool:
+        """True for a node that was just lost, which Ray may not know yet, or lost too often."""
+        died = self._died.get(node_id, -math.inf)
+        return time.monotonic() - died < LEASE_S or self._deaths[node_id] >= MOST_DEATHS
 
     async def _choose(self) -> RunningNode:
         try:
@@ -264,7 +271,8 @@ class RayEngine:
         if self._nodes.pop(node.node_id, None) and not self._nodes:
             self._some.clear()
         self._deaths[node.node_id] += 1
-        self._say(f"node {node.address} is gone ({why}): {node.running} episodes are run again")
+        self._died[node.node_id] = time.monotonic()
+        self._say(f"node {node.address} is gone ({why}): what it was running is run again")
         if node.keeping is not None and node.keeping is not asyncio.current_task():
             node.keeping.cancel()
         ray.kill(node.actor)
