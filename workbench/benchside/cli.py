@@ -386,11 +386,12 @@ def scores(
 def report(
     run: Path,
     to: Annotated[Path | None, typer.Option(help="Folder; default: RUN/report.")] = None,
+    beside: Beside = None,
 ) -> None:
     """Write a run as a site of pages that opens from disk: results, figures, each episode."""
     from benchside.report.site import write_report  # noqa: PLC0415 (matplotlib)
 
-    written = write_report(RunFolder(run), to or run / "report", _stderr())
+    written = write_report(RunFolder(run), to or run / "report", _stderr(), beside)
     for defect in written.defects:
         console.print(f"{defect.kind}: {defect.where}: {defect.what}", soft_wrap=True)
     console.print(f"{written.episodes:,} episodes: open {written.index}", soft_wrap=True)

@@ -90,6 +90,7 @@ def test_an_episode_and_two_side_by_side(page: Page, site: Path) -> None:
         side = page.frame_locator("iframe").nth(place)
         expect(side.locator("header code")).to_have_text(name)
         expect(side.get_by_role("heading", name="Grade")).to_be_visible()
+        expect(side.locator("pre").first).to_have_css("overflow-wrap", "anywhere")  # it has style
     page.get_by_role("link", name="All episodes").first.click()
     page.locator("#list tbody a").first.click()
     expect(page.locator("header code")).to_have_text(names[0])

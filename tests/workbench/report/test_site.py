@@ -14,10 +14,13 @@ from typer.testing import CliRunner
 
 from benchside.cli import app
 from benchside.errors import InputError, StoreError
+from benchside.failures.finding import FailureRow, Finding
+from benchside.replay.compare import CellVerdict
+from benchside.replay.row import ReplayRow
 from benchside.report.site import Report, write_report
 from benchside.report.summary import COLUMNS
 from benchside.report.view import live_server
-from benchside.store import RunFolder
+from benchside.store import RunFolder, append_line
 
 QUIET = Console(quiet=True)
 
@@ -65,7 +68,7 @@ def test_the_index_has_figures_and_needs_nothing_from_elsewhere(
     written: Report,
 ) -> None:
     text = written.index.read_text()
-    assert text.count("<svg") == text.count("<figure>") == 5
+    assert text.count("<svg") == text.count("<figure>") == 6
     assert "reference, pass@k" in text  # two samples each
     assert 'role="img" aria-label="Success by suite' in text
     for part in written.index.parent.rglob("*.*"):
@@ -73,6 +76,55 @@ def test_the_index_has_figures_and_needs_nothing_from_elsewhere(
         assert (
             'src="http' not in content and 'href="http' not in content and "@import" not in content
         )
+
+
+def test_what_stands_beside_episodes_is_linked(folder: RunFolder, tmp_path: Path) -> None:
+    """Findings, a replay that differs and a counterfactual, as their commands leave them."""
+    first, second, *_ = folder.rows()
+    finding = Finding(kind="wrong unit", cell_id="cell-001", evidence="1,000 times")
+    facts = folder.rows()[first]
+    row = FailureRow(episode_id=first, task_id=facts.task_id, suite=facts.suite,
+                     policy=facts.policy, outcome=facts.outcome, findings=(finding,))  # fmt: skip
+    append_line(folder.path / "failures.jsonl", row.model_dump_json())
+    verdict = CellVerdict(cell_id="cell-001", verdict="different", nature="text")
+    replayed = ReplayRow(episode_id=first, task_id="", suite="", policy="", transcript="",
+                         isolation="", cells=1, different=(verdict,))  # fmt: skip
+    append_line(folder.path / "replay.jsonl", replayed.model_dump_json())
+    (folder.path / "replays").mkdir()
+    shutil.copy(folder.transcript_path(first), folder.path / "replays")
+    child = folder.episode(second).model_copy(
+        update={"episode_id": "0" * 16, "parent": first, "edited_cell": "cell-001"}
+    )
+    others = RunFolder(folder.path / "counterfactuals")
+    others.start(folder.config(), resume=False)
+    others.finish(child)
+    with live_server(folder, 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)
+        for place in (f"replays/{first}", f"counterfactuals/{'0' * 16}", f"episodes/{first}"):
+            status, page, _ = asked(client, f"/{place}.html")
+            assert status == 200 and '<h2 id="grade">' in page
+        assert "1,000 times" in page
+        client.close()
+        server.shutdown()
+    alone = folder.rows_path.read_text().splitlines(keepends=True)
+    kept = [line for line in alone if json.loads(line)["policy"] != "constant"]
+    shutil.copytree(folder.path, tmp_path / "floors")
+    folder.rows_path.write_text("".join(kept))
+    report = write_report(folder, tmp_path / "site", QUIET, str(tmp_path / "floors"))
+    assert report.defects == ()
+    page = (tmp_path / "site" / "episodes" / f"{first}.html").read_text()
+    assert "something else, first in cell-001 (text)" in page
+    assert f"compare.html#{first},replays/{first}" in page
+    assert f"compare.html#{first},counterfactuals/{'0' * 16}" in page
+    assert "1,000 times" in page
+    made = (tmp_path / "site" / "counterfactuals" / f"{'0' * 16}.html").read_text()
+    assert f"../episodes/{first}.html" in made
+    assert (tmp_path / "site" / "replays" / f"{first}.html").is_file()
+    assert [line["finding"] for line in listed(tmp_path / "site")].count(["wrong unit"]) == 1
+    index = report.index.read_text()
+    assert "#finding=wrong%20unit&amp;policy=" in index
+    assert f"floor 0% (0–66), n = 4, from {tmp_path / 'floors'}" in index
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_is_there(folder: RunFolder) -> None:

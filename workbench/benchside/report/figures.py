@@ -9,6 +9,7 @@ from typing import get_args
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from benchside.episode import Outcome
@@ -33,6 +34,16 @@ OUTCOME_COLOURS: dict[Outcome, str] = {
     "policy_error": "#CC79A7",
     "infrastructure_error": "#999999",
     "grader_error": "#56B4E9",
+}
+
+
+ACTION_COLOURS = {
+    "cell": "#009E73",
+    "submission": "#0072B2",
+    "cell with an error": "#D55E00",
+    "cell stopped or dead": "#E69F00",
+    "question to the host": "#56B4E9",
+    "no action": "#999999",
 }
 
 
@@ -86,30 +97,87 @@ def outcome_figure(rows: Sequence[EpisodeRow]) -> str:
     return svg(figure)
 
 
-def frontier_figure(rows: Sequence[EpisodeRow], rates: Mapping[str, Rate]) -> str:
-    """Draw success by policy against what an episode costs: mean seconds, area by mean tokens."""
-    figure = figure_of(3.6)
-    axes = figure.subplots()
-    times: list[float] = []
-    for (policy, rate), colour, marker in zip(rates.items(), cycle(COLOURS), cycle(MARKERS)):
-        if not rate.n:
-            continue
-        mine = [row for row in rows if row.policy == policy]
-        tokens = [row.input_tokens + (row.output_tokens or 0) for row in mine if row.input_tokens]
-        area = 40 + (0 if not tokens else 4 * float(np.mean(tokens)) ** 0.5)
-        times.append(float(np.mean([row.duration_s for row in mine])))
-        axes.scatter(
-            times[-1], 100 * rate.successes / rate.n,
-            s=area, color=colour, marker=marker, label=policy,
-        )  # fmt: skip
-    if min(times, default=1.0) > 0 and max(times, default=1.0) > 10 * min(times, default=1.0):
-        axes.set_xscale("log")
-    axes.set_xlabel("mean time of an episode, s (area: mean tokens)")
-    axes.set_ylabel("solved, %")
-    axes.set_ylim(-5, 105)
-    axes.grid(alpha=0.3)
-    legend(axes, len(rates))
+def conduct_figure(rows: Sequence[EpisodeRow], actions: Mapping[str, Counter[str]]) -> str:
+    """Draw how turns ended by policy, as stacked bars, and how many turns episodes took."""
+    policies = sorted({row.policy for row in rows}, reverse=True)
+    figure = figure_of(1.6 + 0.32 * len(policies))
+    left, right = figure.subplots(1, 2)
+    start = np.zeros(len(policies))
+    for kind, colour in ACTION_COLOURS.items():
+        totals = [actions.get(policy, Counter()) for policy in policies]
+        share = np.array([100 * count[kind] / max(count.total(), 1) for count in totals])
+        if share.any():
+            left.barh(policies, share, left=start, color=colour, label=kind)
+            start += share
+    left.set_xlim(0, 100)
+    left.set_xlabel("turns, %")
+    turns = [[row.turns for row in rows if row.policy == policy] for policy in policies]
+    low, middle, high = np.array([np.percentile(one, (5, 50, 95)) for one in turns]).T
+    right.errorbar(middle, policies, xerr=(middle - low, high - middle), fmt="o", color=COLOURS[0],
+                   capsize=3)  # fmt: skip
+    right.tick_params(labelleft=False)
+    right.set_ylim(left.get_ylim())
+    right.set_xlim(0, max(high) + 1)
+    right.set_xlabel("turns of an episode: median, 5 to 95%")
+    right.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    right.grid(axis="x", alpha=0.3)
+    shared_legend(figure, [left])
     return svg(figure)
+
+
+def frontier_figure(rows: Sequence[EpisodeRow], rates: Mapping[str, Rate]) -> str:
+    """Draw success by policy against what an episode takes: seconds, and dollars or tokens.
+
+    A line joins the policies that no other one beats in both.
+    """
+    costs: dict[str, dict[str, float]] = {"mean time of an episode, s": {}}
+    dollars = any(row.cost_usd for row in rows)
+    paid = "mean cost of an episode, $" if dollars else "mean tokens of an episode"
+    for policy in rates:
+        mine = [row for row in rows if row.policy == policy]
+        times = [row.duration_s for row in mine]
+        costs["mean time of an episode, s"][policy] = float(np.mean(times))
+        spent = [_dollars(row) if dollars else _tokens(row) for row in mine]
+        known = [one for one in spent if one is not None]
+        if known:
+            costs.setdefault(paid, {})[policy] = float(np.mean(known))
+    figure = figure_of(3.6)
+    panels = list(figure.subplots(1, len(costs), squeeze=False, sharey=True).flat)
+    for panel, (title, by_policy) in zip(panels, costs.items(), strict=True):
+        _frontier(panel, by_policy, rates, title)
+    panels[0].set_ylabel("solved, %")
+    panels[0].set_ylim(-5, 105)
+    shared_legend(figure, panels)
+    return svg(figure)
+
+
+def _dollars(row: EpisodeRow) -> float | None:
+    return row.cost_usd
+
+
+def _tokens(row: EpisodeRow) -> float | None:
+    return None if row.input_tokens is None else row.input_tokens + (row.output_tokens or 0)
+
+
+def _frontier(
+    panel: Axes, costs: Mapping[str, float], rates: Mapping[str, Rate], title: str
+) -> None:
+    best, line = -1.0, []
+    for (policy, rate), colour, marker in zip(rates.items(), cycle(COLOURS), cycle(MARKERS)):
+        if rate.value is not None and policy in costs:
+            panel.scatter(costs[policy], 100 * rate.value, s=50, color=colour, marker=marker,
+                          label=policy, zorder=3)  # fmt: skip
+    for policy in sorted(costs, key=lambda name: (costs[name], -(rates[name].value or 0.0))):
+        value = rates[policy].value
+        if value is not None and value > best:
+            best = value
+            line.append((costs[policy], 100 * value))
+    panel.plot([x for x, _ in line], [y for _, y in line], color="#999999", linewidth=1)
+    low, high = min(costs.values()), max(costs.values())
+    if low > 0 and high > 10 * low:
+        panel.set_xscale("log")
+    panel.set_xlabel(title)
+    panel.grid(alpha=0.3)
 
 
 def attempts_figure(scored: pd.DataFrame) -> str:

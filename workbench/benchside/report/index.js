@@ -1,27 +1,33 @@
 "use strict";
 // The list of episodes: filter, search, sort, pages, two chosen. Its state stands in the address.
-const PER_PAGE = 100;
+const PER_PAGE = 50;
 const SHOWN = {
   task_id: "task", suite: "suite", category: "category", policy: "policy", sample: "sample",
   outcome: "outcome", reward: "reward", turns: "turns", duration_s: "time, s", tokens: "tokens",
   end_reason: "ended by",
 };
 const NUMBERS = new Set(["sample", "reward", "turns", "duration_s", "tokens"]);
-const FILTERS = ["suite", "category", "policy", "outcome"];
+const FILTERS = ["suite", "category", "policy", "outcome", "finding"];
 const byId = (id) => document.getElementById(id);
 let data = { columns: [], rows: [], prompts: [] };
 let found = [];
 let state = { q: "", sort: "", down: false, page: 0 };
 let chosen = [];
+let lines = new Map();  // table rows that were made, by episode
+let lowerPrompts = [];
+let typing = 0;
+let addressing = 0;
 
 function load(content) {
   data = content;
   data.at = Object.fromEntries(data.columns.map((name, place) => [name, place]));
   const { at, prompts } = data;
+  lines = new Map();
+  lowerPrompts = prompts.map((prompt) => prompt.toLowerCase());
+  const searched = ["episode_id", "suite", "category", "task_id", "policy", "outcome", "end_reason", "error", "finding"]
+    .map((name) => at[name]);
   for (const row of data.rows) {
-    const words = ["episode_id", "suite", "category", "task_id", "policy", "outcome", "end_reason", "error"]
-      .map((name) => row[at[name]] ?? "");
-    row.text = [...words, prompts[row[at.prompt]] ?? ""].join(" ").toLowerCase();
+    row.text = searched.map((place) => row[place] ?? "").join(" ").toLowerCase();
   }
   for (const name of FILTERS) fillSelect(byId(name), name);
   head();
@@ -30,7 +36,8 @@ function load(content) {
 
 function fillSelect(select, name) {
   const kept = select.value;
-  const values = [...new Set(data.rows.map((row) => row[data.at[name]]))].sort();
+  const values = [...new Set(data.rows.flatMap((row) => row[data.at[name]]))].sort();
+  select.parentElement.hidden = values.length === 0;
   select.replaceChildren(new Option("all", ""), ...values.map((value) => new Option(value, value)));
   select.value = values.includes(kept) ? kept : "";
 }
@@ -68,8 +75,10 @@ function filter() {
   const words = state.q.toLowerCase().split(/\s+/).filter(Boolean);
   const wanted = FILTERS.map((name) => [data.at[name], byId(name).value]).filter(([, value]) => value);
   found = data.rows.filter(
-    (row) => wanted.every(([place, value]) => row[place] === value)
-      && words.every((word) => row.text.includes(word)),
+    (row) => wanted.every(([place, value]) => row[place] === value
+        || (Array.isArray(row[place]) && row[place].includes(value)))
+      && words.every((word) => row.text.includes(word)
+        || (lowerPrompts[row[data.at.prompt]] ?? "").includes(word)),
   );
   if (state.sort) {
     const place = data.at[state.sort];
@@ -84,16 +93,15 @@ function filter() {
   }
 }
 
-function draw() {
+// A row is made once and kept: a key that is pressed costs only rows that were not seen before.
+function lineOf(row) {
   const { at } = data;
-  const pages = Math.max(1, Math.ceil(found.length / PER_PAGE));
-  state.page = Math.min(state.page, pages - 1);
-  const rows = found.slice(state.page * PER_PAGE, (state.page + 1) * PER_PAGE).map((row) => {
-    const id = row[at.episode_id];
-    const line = document.createElement("tr");
+  const id = row[at.episode_id];
+  let line = lines.get(id);
+  if (!line) {
+    line = document.createElement("tr");
     const choice = document.createElement("input");
     choice.type = "checkbox";
-    choice.checked = chosen.includes(id);
     choice.setAttribute("aria-label", `Choose ${row[at.task_id]} by ${row[at.policy]} to compare`);
     choice.addEventListener("change", () => choose(id, choice.checked));
     line.append(cell("td", ""));
@@ -118,9 +126,21 @@ function draw() {
       }
       line.append(made);
     }
-    return line;
-  });
-  byId("list").tBodies[0].replaceChildren(...rows);
+    lines.set(id, line);
+  }
+  line.querySelector("input").checked = chosen.includes(id);
+  return line;
+}
+
+function draw() {
+  const pages = Math.max(1, Math.ceil(found.length / PER_PAGE));
+  state.page = Math.min(state.page, pages - 1);
+  const shown = found.slice(state.page * PER_PAGE, (state.page + 1) * PER_PAGE).map(lineOf);
+  const body = byId("list").tBodies[0];
+  const before = [...body.children];
+  if (shown.length !== before.length || shown.some((line, place) => line !== before[place])) {
+    body.replaceChildren(...shown);
+  }
   for (const header of byId("list").tHead.querySelectorAll("th[data-name]")) {
     if (header.dataset.name !== state.sort) header.removeAttribute("aria-sort");
     else header.setAttribute("aria-sort", state.down ? "descending" : "ascending");
@@ -140,13 +160,17 @@ function choose(id, on) {
 }
 
 function update() {
+  writeAddress();
+  filter();
+  draw();
+}
+
+function writeAddress() {
   const address = new URLSearchParams();
   if (state.q) address.set("q", state.q);
   for (const name of FILTERS) if (byId(name).value) address.set(name, byId(name).value);
   if (state.sort) address.set("sort", (state.down ? "-" : "") + state.sort);
   history.replaceState(null, "", address.size ? `#${address}` : location.pathname + location.search);
-  filter();
-  draw();
 }
 
 function readAddress() {
@@ -161,9 +185,15 @@ function readAddress() {
 }
 
 byId("q").addEventListener("input", () => {
-  state.q = byId("q").value;
-  state.page = 0;
-  update();
+  clearTimeout(typing);
+  typing = setTimeout(() => {
+    state.q = byId("q").value;
+    state.page = 0;
+    filter();
+    draw();
+    clearTimeout(addressing);
+    addressing = setTimeout(writeAddress, 300);  // browsers refuse a page that writes it too often
+  }, 40);  // keys in quick succession are one search
 });
 for (const name of FILTERS) byId(name).addEventListener("change", () => { state.page = 0; update(); });
 byId("filters").addEventListener("submit", (event) => event.preventDefault());

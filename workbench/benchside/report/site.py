@@ -3,6 +3,8 @@
 index.html            results, figures, list of episodes
 episodes.js           that list, as data
 episodes/ID.html      one page per episode
+replays/ID.html       the same episode as its replay went, where it differs
+counterfactuals/ID.html   what was made of an episode with other code in a cell
 compare.html          two episodes side by side
 """
 
@@ -10,9 +12,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -20,14 +23,19 @@ from rich.progress import track
 
 from benchside.defect import Defect
 from benchside.errors import StoreError
+from benchside.policy import Turn
+from benchside.replay.command import FOLDER as REPLAYS
+from benchside.replay.edit import FOLDER as COUNTERFACTUALS
 from benchside.report.page import episode_page
-from benchside.report.summary import ASSETS, asset, episode_list, index_page
+from benchside.report.related import Related, related
+from benchside.report.summary import ASSETS, Analysis, asset, episode_list, index_page
 from benchside.runs import load_run, sound_rows
 from benchside.statistics.scores import scores
 from benchside.store import EpisodeRow, RunFolder
 from benchside.transcript import read_transcript
 
 PAGES_PER_JOB = 50
+EPISODES = "episodes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +49,27 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What became of one episode's page: the task's prompt, or why there is no page."""
+    """What became of one episode's page: the task's prompt, or why there is no page.
+
+    Args:
+        actions: how its turns ended, counted.
+    """
 
     row: EpisodeRow
     prompt: str
     problem: str | None
+    actions: Counter[str] = field(default_factory=Counter)
 
 
-def write_report(run: RunFolder, to: Path, console: Console) -> Report:
+def write_report(run: RunFolder, to: Path, console: Console, beside: str | None = None) -> Report:
     """Write the site of a run; one that is there is written over.
+
+    Args:
+        beside: runs to take floor and contamination from where this one has none.
 
     Raises:
         StoreError: not a run folder, no finished episode, or `to` cannot be written.
+        StoreError: `beside` names no run.
     """
     config = run.config()
     defects: list[Defect] = []
@@ -62,11 +79,14 @@ def write_report(run: RunFolder, to: Path, console: Console) -> Report:
             "the run has no finished episode", where=run.path,
             fix="go on with `benchside run --resume`, then report again",
         )  # fmt: skip
+    scored = scores(load_run(run.path), beside=None if beside is None else load_run(beside))
+    known = related(run, defects)
     try:
-        (to / "episodes").mkdir(parents=True, exist_ok=True)
+        for name in (EPISODES, REPLAYS, COUNTERFACTUALS):
+            (to / name).mkdir(parents=True, exist_ok=True)
         pages = list(
             track(
-                _pages(run.path, to, rows),
+                _pages(run.path, to, rows, known),
                 "pages",
                 total=len(rows),
                 console=console,
@@ -75,13 +95,15 @@ def write_report(run: RunFolder, to: Path, console: Console) -> Report:
         )
         prompts = {page.row.task_hash: page.prompt for page in pages if page.problem is None}
         listed = [page.row for page in pages]
+        _write_others(run, to, known, defects)
         for name in ASSETS:
             (to / name).write_text(asset(name), encoding="utf-8")
-        script = f"const EPISODES = {episode_list(listed, prompts)};\n"
+        script = f"const EPISODES = {episode_list(listed, prompts, known)};\n"
         (to / "episodes.js").write_text(script, encoding="utf-8")
         index = to / "index.html"
         index.write_text(
-            index_page(run.path.name, config, listed, scores(load_run(run.path))), encoding="utf-8"
+            index_page(run.path.name, config, listed, known, Analysis(scored, _actions(pages))),
+            encoding="utf-8",
         )
     except OSError as error:
         raise StoreError(
@@ -98,31 +120,73 @@ def write_report(run: RunFolder, to: Path, console: Console) -> Report:
     )
 
 
-def _pages(run: Path, to: Path, rows: Sequence[EpisodeRow]) -> Iterator[Page]:
+def _actions(pages: Sequence[Page]) -> dict[str, Counter[str]]:
+    """How turns ended, by policy."""
+    found: dict[str, Counter[str]] = {}
+    for page in pages:
+        found.setdefault(page.row.policy, Counter()).update(page.actions)
+    return found
+
+
+def _write_others(run: RunFolder, to: Path, known: Related, defects: list[Defect]) -> None:
+    """Write the pages of replays and counterfactuals."""
+    for name in known.replays:
+        try:
+            replayed = read_transcript(run.path / REPLAYS / f"{name}.ipynb")
+        except StoreError as error:
+            defects.append(Defect("unreadable transcript", str(error.where), error.what))
+            continue
+        (to / REPLAYS / f"{name}.html").write_text(episode_page(replayed), encoding="utf-8")
+    for episode in (one for several in known.children.values() for one in several):
+        page = episode_page(episode)
+        (to / COUNTERFACTUALS / f"{episode.episode_id}.html").write_text(page, encoding="utf-8")
+
+
+def _pages(run: Path, to: Path, rows: Sequence[EpisodeRow], known: Related) -> Iterator[Page]:
     """Write the pages of episodes, on all cores where there are many."""
     jobs = [rows[start : start + PAGES_PER_JOB] for start in range(0, len(rows), PAGES_PER_JOB)]
     workers = min(os.cpu_count() or 1, len(jobs))
     if workers == 1:
-        yield from _write_pages(run, to, rows)
+        yield from _write_pages(run, to, rows, known)
         return
     context = multiprocessing.get_context("spawn")  # the caller may have threads
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        for done in pool.map(_write_job, [(run, to, job) for job in jobs]):
+        for done in pool.map(_write_job, [(run, to, job, _of(known, job)) for job in jobs]):
             yield from done
 
 
-def _write_job(job: tuple[Path, Path, Sequence[EpisodeRow]]) -> list[Page]:
+def _of(known: Related, rows: Sequence[EpisodeRow]) -> Related:
+    """The part that concerns some episodes, so that not all of it goes to each process."""
+    ids = {row.episode_id for row in rows}
+    return Related(
+        {name: value for name, value in known.findings.items() if name in ids},
+        {name: value for name, value in known.replays.items() if name in ids},
+        {name: value for name, value in known.children.items() if name in ids},
+    )
+
+
+def _write_job(job: tuple[Path, Path, Sequence[EpisodeRow], Related]) -> list[Page]:
     return list(_write_pages(*job))
 
 
-def _write_pages(run: Path, to: Path, rows: Sequence[EpisodeRow]) -> Iterator[Page]:
+def _write_pages(run: Path, to: Path, rows: Sequence[EpisodeRow], known: Related) -> Iterator[Page]:
     for row in rows:
-        target = to / "episodes" / f"{row.episode_id}.html"
+        target = to / EPISODES / f"{row.episode_id}.html"
         try:
             episode = read_transcript(run / row.transcript)
         except StoreError as error:
             target.unlink(missing_ok=True)  # of an earlier report
             yield Page(row, "", error.what)
             continue
-        target.write_text(episode_page(episode), encoding="utf-8")
-        yield Page(row, episode.task.prompt, None)
+        target.write_text(episode_page(episode, known), encoding="utf-8")
+        yield Page(row, episode.task.prompt, None, Counter(map(_action, episode.turns)))
+
+
+def _action(turn: Turn) -> str:
+    """How a turn ended; the names are those of `figures.ACTION_COLOURS`."""
+    if turn.result is None:
+        return "no action" if turn.action.asks is None else "question to the host"
+    if turn.result.submission is not None:
+        return "submission"
+    endings = {"ok": "cell", "error": "cell with an error"}
+    return endings.get(turn.result.status, "cell stopped or dead")

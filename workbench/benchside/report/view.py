@@ -15,10 +15,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from benchside.errors import InputError, StoreError
+from benchside.replay.edit import FOLDER as COUNTERFACTUALS
 from benchside.report.page import episode_page
+from benchside.report.related import Related, related
 from benchside.report.summary import ASSETS, asset, episode_list, index_page
 from benchside.runs import sound_rows
 from benchside.store import EpisodeRow, RunFolder
+from benchside.transcript import read_transcript
 
 TYPES = {
     "css": "text/css",
@@ -26,7 +29,7 @@ TYPES = {
     "html": "text/html",
     "json": "application/json",
 }
-EPISODE = re.compile(r"/episodes/([0-9a-f]{16})\.html")
+PAGE = re.compile(r"/(episodes|replays|counterfactuals)/([0-9a-f]{16})\.html")
 
 
 @dataclass(slots=True)
@@ -51,7 +54,11 @@ class LiveRun:
             for row in rows:
                 if row.task_hash not in self._prompts:
                     self._prompts[row.task_hash] = self._prompt(row)
-            return episode_list(rows, self._prompts)
+            return episode_list(rows, self._prompts, self.known())
+
+    def known(self) -> Related:
+        """Return what stands beside the episodes by now."""
+        return related(self.folder, [])
 
     def _read(self) -> list[EpisodeRow]:
         try:
@@ -100,13 +107,17 @@ class Handler(BaseHTTPRequestHandler):
     def _content(self, path: str) -> str | None:
         folder = self.run.folder
         if path == "/index.html":
-            return index_page(folder.path.name, folder.config(), self.run.rows())
+            return index_page(folder.path.name, folder.config(), self.run.rows(), self.run.known())
         if path == "/episodes.json":
             return self.run.listed()
         if path[1:] in ASSETS:
             return asset(path[1:])
-        if named := EPISODE.fullmatch(path):
-            return episode_page(folder.episode(named[1]))
+        if named := PAGE.fullmatch(path):
+            place = folder.path / named[1]
+            if named[1] == COUNTERFACTUALS:  # a run folder of its own
+                place /= "episodes"
+            episode = read_transcript(place / f"{named[2]}.ipynb")
+            return episode_page(episode, self.run.known() if named[1] == "episodes" else None)
         return None
 
     def _answer(self, content: bytes, kind: str) -> None:
