@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -105,6 +106,20 @@ async def test_limits_and_budget_in_a_run(home: Path, suite: Suite, tmp_path: Pa
     async with open_kernels() as maker:
         graded = [one async for one in regrade(RunFolder(out), home, maker)]
     assert not any(one.changed for one in graded), "limits of the run do not hinder grading"
+
+
+@pytest.mark.parametrize(
+    ("options", "phrase"),
+    [({"store": "memory://x"}, "give --engine ray"), ({"engine": "ray", "keep_s": 60.0}, "--keep")],
+)
+async def test_options_of_the_other_engine_are_refused(
+    home: Path, suite: Suite, tmp_path: Path, options: dict[str, Any], phrase: str
+) -> None:
+    asked = Evaluation.model_validate({"suites": [suite.name], "policies": ["do-nothing"]})
+    request = RunRequest(asked, tmp_path / "run", **options)
+    with pytest.raises(InputError, match=phrase):
+        await run_suites(request, home, Console(file=io.StringIO()))
+    assert not (tmp_path / "run" / "run.json").exists()
 
 
 def test_what_was_interrupted_has_been_spent_too(finished_run: Path, tmp_path: Path) -> None:

@@ -319,7 +319,7 @@ def _connect() -> None:
             ray.init(
                 "auto", log_to_driver=False, configure_logging=False, logging_level=logging.ERROR
             )
-    except ConnectionError as error:
+    except (ConnectionError, RuntimeError, ValueError, exceptions.RayError) as error:
         raise InputError(
             f"there is no Ray cluster to be reached: {str(error).splitlines()[0]}",
             where="--engine ray", value=os.environ.get("RAY_ADDRESS"),
