@@ -7,8 +7,7 @@ import pytest
 from benchside.errors import InputError
 from benchside.policy import Message
 from benchside.preference import Preference
-from benchside.replay.edit import FOLDER as COUNTERFACTUALS
-from benchside.store import RunFolder, row_of
+from benchside.store import COUNTERFACTUALS, RunFolder, row_of
 from benchside.transcript import write_transcript
 from benchside_training.pairs import Pair, PairsConfig, main, read_pairs
 from tests.training.tiny import episode_of, told

@@ -13,8 +13,8 @@ from rich.progress import track
 from benchside.episode import Episode, Outcome
 from benchside.errors import InputError
 from benchside.library import open_suite
-from benchside.replay.edit import FOLDER as COUNTERFACTUALS
 from benchside.runs import load_run
+from benchside.store import COUNTERFACTUALS
 from benchside.task import Frozen, Split, TaskSpec
 from benchside.transcript import read_transcript
 from benchside_training.contamination import HeldOut

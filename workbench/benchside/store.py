@@ -33,6 +33,9 @@ from benchside.transcript import read_transcript, turn_record, write_transcript
 
 Result = TypeVar("Result")
 
+REPLAYS, COUNTERFACTUALS = "replays", "counterfactuals"
+"""Folders of a run that replays and edits write."""
+
 
 class SuiteUse(Frozen):
     """A suite as a run used it.

@@ -13,10 +13,9 @@ from benchside.cli import app
 from benchside.errors import BenchsideError, InputError
 from benchside.library import Suite
 from benchside.preference import FILE, Preference, read_preferences
-from benchside.replay.edit import FOLDER
 from benchside.replay.prefer import correction
 from benchside.runs import load_run
-from benchside.store import RunFolder
+from benchside.store import COUNTERFACTUALS, RunFolder
 from benchside_kernels.startup import HOME_VARIABLE
 
 Call = Callable[..., str]
@@ -66,7 +65,7 @@ def test_a_corrected_notebook_becomes_a_pair(
     refused = call("prefer", named, copy, *told)
     assert "has not solved the task" in refused and "wrong, ended by submitted" in refused
     assert not (folder.path / FILE).exists()
-    others = RunFolder(folder.path / FOLDER)
+    others = RunFolder(folder.path / COUNTERFACTUALS)
     assert len(others.rows()) == 1, "it can be looked at"
 
     copy = changed(folder, wrong, tmp_path / "corrected.ipynb", cell_001=answer)
@@ -82,7 +81,7 @@ def test_a_corrected_notebook_becomes_a_pair(
         load_run(folder.path).episodes.episode_id
     )
 
-    again = f"{folder.path}/{FOLDER}/{row.chosen}"
+    again = f"{folder.path}/{COUNTERFACTUALS}/{row.chosen}"
     assert "is preferred to" in call("prefer", named, again, *told)
     assert read_preferences(folder, []) == [row.model_copy(update={"made_at": _last(folder)})]
 
@@ -139,9 +138,9 @@ def test_replay_edit_from_the_command_line(
     assert "such cell" in call(*edit[:-1], "cell-9", *code_option)
     shown = call(*edit, *code_option)
     assert f"counterfactual of {wrong}" in shown and "solved" in shown
-    (made,) = RunFolder(folder.path / FOLDER).rows().values()
+    (made,) = RunFolder(folder.path / COUNTERFACTUALS).rows().values()
     assert (made.outcome, made.turns) == ("solved", 1)
-    nested = f"{folder.path}/{FOLDER}/{made.episode_id}"
+    nested = f"{folder.path}/{COUNTERFACTUALS}/{made.episode_id}"
     code.write_text("x = 1")
     again = json.loads(call("replay", nested, *edit[2:], *code_option, "--json"))
     assert again["policy"].startswith("scripted:failing.py@"), "who had gone on goes on again"

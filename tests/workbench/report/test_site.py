@@ -223,7 +223,7 @@ def test_a_port_that_is_taken_is_a_message(folder: RunFolder) -> None:
 def test_pages_are_written_on_all_cores(
     folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchside.report.site.PAGES_PER_JOB", 5)
+    monkeypatch.setattr("benchside.report.pages.PAGES_PER_JOB", 5)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     report = write_report(folder, tmp_path / "site", QUIET)
     assert report.episodes == len(list((tmp_path / "site" / "episodes").iterdir())) == 12

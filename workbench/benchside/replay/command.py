@@ -25,14 +25,13 @@ from benchside.parallel import side_by_side
 from benchside.provenance import describe
 from benchside.replay.replay import Replayed, replay_episode
 from benchside.replay.row import FILE, ReplayRow, digest, read_rows
-from benchside.store import RunFolder, append_line, cut_torn_line
+from benchside.store import REPLAYS, RunFolder, append_line, cut_torn_line
 from benchside.task_kernel import WARM_MODULES
 from benchside.transcript import read_transcript, write_transcript
 from benchside_kernels.errors import KernelError
 from benchside_kernels.makers import open_kernels
 from benchside_kernels.sandbox import Level
 
-FOLDER = "replays"
 MAX_LISTED = 20
 
 
@@ -120,7 +119,7 @@ async def _replay(
     level = request.isolation or level_of(owed)
     rows: list[ReplayRow] = []
     counts: Counter[str] = Counter()
-    (target.folder.path / FOLDER).mkdir(exist_ok=True)
+    (target.folder.path / REPLAYS).mkdir(exist_ok=True)
     async with open_kernels(level, WARM_MODULES) as maker:
         say_isolation(maker.isolation, console)
         with episode_progress(console) as progress:
@@ -177,7 +176,7 @@ def _readable(transcript: Path) -> Episode | None:
 
 
 def _keep(replayed: Replayed, folder: RunFolder) -> None:
-    path = folder.path / FOLDER / f"{replayed.row.episode_id}.ipynb"
+    path = folder.path / REPLAYS / f"{replayed.row.episode_id}.ipynb"
     write_transcript(replayed.episode, path)
 
 
@@ -263,6 +262,6 @@ def show_diff(request: ReplayRequest) -> None:
     if find_spec("nbdime") is None:
         raise InputError("--diff needs nbdime", where="--diff", fix="pip install 'benchside[lab]'")
     (before,) = target.transcripts
-    after = target.folder.path / FOLDER / before.name
+    after = target.folder.path / REPLAYS / before.name
     command = [sys.executable, "-m", "nbdime", "diff", "--ignore-metadata", "--ignore-details"]
     subprocess.run([*command, str(before), str(after)], check=False)

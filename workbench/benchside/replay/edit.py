@@ -26,12 +26,11 @@ from benchside.provenance import provenance
 from benchside.replay.command import ReplayRequest, find_target, level_of
 from benchside.replay.play import check_same
 from benchside.rollout import Assignment, run_episode
-from benchside.store import RunFolder
+from benchside.store import COUNTERFACTUALS, RunFolder
 from benchside.task_kernel import WARM_MODULES
 from benchside.transcript import read_transcript
 from benchside_kernels.makers import open_kernels
 
-FOLDER = "counterfactuals"
 AFTER = " after "
 
 
@@ -105,7 +104,7 @@ async def edit_episode(
     made = config.policies.get(before, {})
     known = {name: made[name] for name in PolicyOptions.model_fields if name in made}
     options = PolicyOptions.model_validate(known)
-    folder = RunFolder(target.folder.path / FOLDER)
+    folder = RunFolder(target.folder.path / COUNTERFACTUALS)
     async with AsyncExitStack() as stack:
         then = await stack.enter_async_context(
             aclosing(

@@ -21,9 +21,9 @@ from benchside.errors import InputError, StoreError
 from benchside.policy import Turn
 from benchside.preference import FILE, Preference
 from benchside.replay.command import ReplayRequest, find_target
-from benchside.replay.edit import FOLDER, Edit, edit_episode
+from benchside.replay.edit import Edit, edit_episode
 from benchside.replay.row import digest
-from benchside.store import EpisodeRow, RunFolder, append_line, cut_torn_line
+from benchside.store import COUNTERFACTUALS, EpisodeRow, RunFolder, append_line, cut_torn_line
 from benchside.transcript import read_transcript
 
 
@@ -127,7 +127,7 @@ def _is_setup(cell: NotebookNode) -> bool:
 
 def _owner(folder: RunFolder, transcript: Path) -> RunFolder | None:
     """The run that a notebook is a stored episode of; None for a copy of somebody's own."""
-    for run in (folder, RunFolder(folder.path / FOLDER)):
+    for run in (folder, RunFolder(folder.path / COUNTERFACTUALS)):
         if transcript.resolve().parent == (run.path / "episodes").resolve() and (
             transcript.stem in run.rows()
         ):

@@ -13,10 +13,9 @@ from markupsafe import Markup
 from benchside.episode import Episode
 from benchside.failures.finding import Finding
 from benchside.policy import Turn
-from benchside.replay.command import FOLDER as REPLAYS
-from benchside.replay.edit import FOLDER as COUNTERFACTUALS
 from benchside.report.output import code_html, output_html, prose_html
 from benchside.report.related import Related
+from benchside.store import COUNTERFACTUALS, REPLAYS
 
 
 @dataclass(frozen=True, slots=True)

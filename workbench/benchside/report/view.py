@@ -15,12 +15,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from benchside.errors import InputError, StoreError
-from benchside.replay.edit import FOLDER as COUNTERFACTUALS
+from benchside.report.beside import read_related
 from benchside.report.page import episode_page
-from benchside.report.related import Related, related
+from benchside.report.related import Related
 from benchside.report.summary import ASSETS, asset, episode_list, index_page
 from benchside.runs import sound_rows
-from benchside.store import EpisodeRow, RunFolder
+from benchside.store import COUNTERFACTUALS, EpisodeRow, RunFolder
 from benchside.transcript import read_transcript
 
 TYPES = {
@@ -58,7 +58,7 @@ class LiveRun:
 
     def known(self) -> Related:
         """Return what stands beside the episodes by now."""
-        return related(self.folder, [])
+        return read_related(self.folder, [])
 
     def _read(self) -> list[EpisodeRow]:
         try:
