@@ -93,6 +93,7 @@ def test_documented_commands_exist() -> None:
             "docs/failures.md",
             "docs/scale.md",
             "docs/reports.md",
+            "docs/serving.md",
         )
     ]
     shell = re.findall(r"^benchside (\w+)", "\n".join(texts), re.MULTILINE)

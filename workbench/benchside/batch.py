@@ -61,7 +61,7 @@ def assign(
 ) -> list[Assignment]:
     """Return all episodes of a run; each has a seed of its own that follows from the run's."""
     return [
-        Assignment(suite, task, policy, sample, _episode_seed(seed, task, sample), tools)
+        Assignment(suite, task, policy, sample, episode_seed(seed, task, sample), tools)
         for suite, tasks in suites
         for task in tasks
         for policy in policies
@@ -69,7 +69,8 @@ def assign(
     ]
 
 
-def _episode_seed(seed: int, task: TaskSpec, sample: int) -> int:
+def episode_seed(seed: int, task: TaskSpec, sample: int) -> int:
+    """Return the seed of an episode's kernel, which follows from the run's."""
     digest = hashlib.sha256(f"{seed}\n{task.suite}\n{task.task_id}\n{sample}".encode()).digest()
     return int.from_bytes(digest[:4], "big") % 2**31
 

@@ -41,6 +41,7 @@ from benchside.replay.command import ReplayRequest, print_replay, replay_target,
 from benchside.replay.edit import Edit, edit_episode
 from benchside.replay.prefer import PreferRequest, prefer
 from benchside.runs import load_run
+from benchside.serving.desk import Offer
 from benchside.statistics import compare, rates_by
 from benchside.statistics import scores as score_rows
 from benchside.store import RunFolder
@@ -419,6 +420,34 @@ def attach(
 ) -> None:
     """Step into an episode whose kernel was kept (`run --keep`), from Jupyter."""
     asyncio.run(attach_or_list(episode, console))
+
+
+@app.command()
+def mcp(
+    target: Annotated[str, typer.Argument(help="A suite, or one task as SUITE/TASK-ID.")],
+    http: Annotated[
+        bool, typer.Option("--http", help="Serve many clients of this machine, not one by stdio.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="--http: 0: any free one.")] = 8000,
+    split: Annotated[Split | None, typer.Option(help="Only this split.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Tasks, over all categories.")] = None,
+    policy: Annotated[str, typer.Option(help="Name that episodes are recorded under.")] = "mcp",
+    out: Annotated[Path | None, typer.Option(help="Run folder.")] = None,
+    idle: Annotated[
+        float, typer.Option(min=1, help="Seconds without a call that end an episode, unscored.")
+    ] = 300.0,
+    isolation: Annotated[
+        Level | None, typer.Option(help="Default: the strongest that this machine gives.")
+    ] = None,
+) -> None:
+    """Serve a suite's tasks by the Model Context Protocol: start, run_cell, submit."""
+    from benchside.serving.command import serve_mcp  # noqa: PLC0415 (optional packages)
+
+    offer = Offer(
+        target=target, policy=policy, split=split, limit=limit, out=out, isolation=isolation
+    )
+    with suppress(KeyboardInterrupt):
+        asyncio.run(serve_mcp(offer, idle, port if http else None, _stderr()))
 
 
 @app.command()

@@ -156,7 +156,7 @@ async def _run(
         SuiteUse(
             name=suite.name, version=suite.manifest.version, build=suite.record.build,
             split=choice.split, limit=choice.limit, quarantined=len(held[suite.name]),
-            sensitivity=_sensitivity(tasks),
+            sensitivity=sensitivity(tasks),
         )
         for choice, (suite, tasks) in zip(asked.suites, chosen, strict=True)
     ]  # fmt: skip
@@ -175,7 +175,8 @@ async def _run(
     if len(owed) < len(assignments):
         console.print(f"{len(assignments) - len(owed)} of {len(assignments)} episodes are done")
     counts: Counter[str] = Counter()
-    with episode_progress(console) as progress:
+    by_hand = any(name.partition(":")[0] == "human" for name in config.policies)
+    with episode_progress(console, hidden=by_hand) as progress:  # a person has the terminal
         bar = progress.add_task("", total=len(owed), counts="")
 
         def advance(row: EpisodeRow) -> None:
@@ -184,7 +185,7 @@ async def _run(
             progress.update(bar, advance=1, counts=listed)
 
         spent = await run_on(
-            engine, owed, folder, parallel=asked.parallel or engine.slots,
+            engine, owed, folder, parallel=1 if by_hand else asked.parallel or engine.slots,
             budget=asked.budget, on_episode=advance,
         )  # fmt: skip
     if spent is not None:
@@ -205,13 +206,13 @@ def _index(chosen: list[tuple[Suite, list[TaskSpec]]], console: Console) -> None
         open_index(image, home)
 
 
-def episode_progress(console: Console) -> Progress:
+def episode_progress(console: Console, *, hidden: bool = False) -> Progress:
     """Return the bar of a batch of episodes, with counts per outcome."""
     return Progress(
         TextColumn("episodes"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("left"), TimeRemainingColumn(),
         TextColumn("{task.fields[counts]}", markup=False),
-        console=console,
+        console=console, disable=hidden,
     )  # fmt: skip
 
 
@@ -242,7 +243,8 @@ def _solution(suites: dict[str, Suite], task: TaskSpec) -> tuple[str, ...]:
     return suites[task.suite].answer_key(task.task_id).solution
 
 
-def _sensitivity(tasks: list[TaskSpec]) -> Sensitivity:
+def sensitivity(tasks: list[TaskSpec]) -> Sensitivity:
+    """Return the strictest sensitivity of some tasks."""
     return "credentialed" if any(t.sensitivity == "credentialed" for t in tasks) else "open"
 
 

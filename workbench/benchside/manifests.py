@@ -15,6 +15,11 @@ from benchside.suite import SuiteManifest
 Model = TypeVar("Model", bound=BaseModel)
 
 
+def suite_names() -> list[str]:
+    """Return the names of all suites, without reading their manifests."""
+    return list(_files())
+
+
 def manifests() -> dict[str, SuiteManifest]:
     """Return all manifests by name, from the folder `task_specs`."""
     return {name: _read(path) for name, path in _files().items()}

@@ -302,7 +302,7 @@ def observation_text(result: CellResult, max_chars: int) -> str:
     Args:
         max_chars: the output beyond it is cut in the middle; the closing notes always stand.
     """
-    output = _cut(_output_text(result), max_chars)
+    output = cut_middle(_output_text(result), max_chars)
     return "\n".join(filter(None, [output or "(no output)", *_notes(result)]))
 
 
@@ -344,7 +344,7 @@ def _shown_data(data: Mapping[str, Any]) -> str:
     return "\n".join([*lines, *(f"[{mime}]" for mime in named)])
 
 
-def _cut(text: str, max_chars: int) -> str:
+def cut_middle(text: str, max_chars: int) -> str:
     """Keep the head and the tail of a text that is too long, and say how much is missing."""
     if len(text) <= max_chars:
         return text

@@ -39,6 +39,7 @@ POLICY_FORMS = {
     "cheat": "cheat",
     "openai": "openai:MODEL",
     "blind": "blind:MODEL",
+    "human": "human[:lab]",
 }
 """The known policies by name, each with the form of its string."""
 
@@ -121,6 +122,7 @@ def _make(
         "cheat": cheat_policy,
         "openai": lambda: _openai(argument, options, providers, blind=False),
         "blind": lambda: _openai(argument, options, providers, blind=True),
+        "human": lambda: _human(argument),
     }
     return makers[name]()
 
@@ -158,6 +160,22 @@ def _constant(argument: str) -> ShippedPolicy:
             fix=f"for a text write constant:{json.dumps(argument)}",
         ) from None
     return constant_policy(value)
+
+
+def _human(argument: str) -> ShippedPolicy:
+    # imported here: only people need them
+    if not argument:
+        from benchside.policies.human import HumanPolicy  # noqa: PLC0415
+
+        return HumanPolicy()
+    if argument != "lab":
+        raise InputError(
+            "a person works in the terminal or in JupyterLab", value=f"human:{argument}",
+            fix="write human or human:lab",
+        )  # fmt: skip
+    from benchside.policies.human_lab import LabPolicy  # noqa: PLC0415
+
+    return LabPolicy()
 
 
 def _openai(

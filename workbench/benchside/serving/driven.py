@@ -1,0 +1,185 @@
+"""An episode that is driven from outside: start, one action at a time, end with a grade.
+
+The rollout asks its policy for actions. Here the policy is somebody else, who comes with an action
+when he likes: what the rollout asks is put on one queue, what he answers on another. So the rules
+of an episode stand in `rollout.py` alone, and its transcript is as any other's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from benchside.episode import UNSCORED, Episode
+from benchside.errors import InfrastructureError
+from benchside.policy import Action, Conversation, Message, Policy, Turn
+
+LEFT = "the client left before the episode was over"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What came of an action.
+
+    Args:
+        turn: None where the episode had ended before the action came, by its time.
+        ended: the graded and stored episode; None while it goes on.
+    """
+
+    turn: Turn | None
+    ended: Episode | None
+
+    @property
+    def text(self) -> str:
+        """What the actor is to read."""
+        shown = [message.content or "" for message in self.turn.observations] if self.turn else []
+        if self.ended is not None:
+            shown.append(f"[The episode is over: {self.ended.end_reason}.]")
+        return "\n".join(shown)
+
+
+class _Handed:
+    """The policy of an episode whose actions come from outside."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.asked: asyncio.Queue[Conversation] = asyncio.Queue()
+        self.actions: asyncio.Queue[Action | Exception] = asyncio.Queue()
+
+    async def act(self, conversation: Conversation) -> Action:
+        """Wait for an action, for as long as the rollout lets a policy think."""
+        self.asked.put_nowait(conversation)
+        action = await self.actions.get()
+        if isinstance(action, Exception):
+            raise action
+        return action
+
+
+class DrivenEpisode:
+    """One episode; as a context it starts the kernel, and leaves the episode at its end.
+
+    Args:
+        name: of the policy, under which the episode is recorded.
+        play: runs, grades and stores the episode with a policy and a callback for each turn.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        play: Callable[[Policy, Callable[[Turn], None]], Coroutine[Any, Any, Episode]],
+    ) -> None:
+        self._handed = _Handed(name)
+        self._play = play
+        self._turns: list[Turn] = []
+        self._task: asyncio.Task[Episode] | None = None
+        self._waits = False  # the rollout waits for an action
+        self._busy = asyncio.Lock()
+        self.opening: tuple[Message, ...] = ()
+
+    @property
+    def ended(self) -> Episode | None:
+        """The episode, once it is over; None before, and where it was left amid a cell."""
+        done = self._task is not None and self._task.done() and not self._task.cancelled()
+        return self._task.result() if self._task is not None and done else None
+
+    @property
+    def opening_text(self) -> str:
+        """The messages that open the episode, as one text."""
+        return "\n\n".join(message.content or "" for message in self.opening)
+
+    async def __aenter__(self) -> Self:
+        """Start the kernel.
+
+        Raises:
+            InfrastructureError: it did not come up, or the episode was left meanwhile.
+        """
+        self._task = asyncio.create_task(self._play(self._handed, self._turns.append))
+        try:
+            await self._until_asked()
+        except BaseException:
+            await self.leave()
+            raise
+        if self.ended is not None:
+            scored(self.ended)
+        if not self._waits:
+            raise InfrastructureError(LEFT)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.leave()
+
+    async def step(self, action: Action) -> Step:
+        """Take one action; of several callers at once, one after the other.
+
+        Raises:
+            InfrastructureError: the episode was left, or it failed for no fault of the actor.
+        """
+        async with self._busy:
+            before = len(self._turns)
+            if self._waits:
+                self._waits = False
+                self._handed.actions.put_nowait(action)
+                await self._until_asked()
+            if self.ended is not None:
+                scored(self.ended)
+            elif not self._waits:
+                raise InfrastructureError(LEFT)
+            turn = self._turns[-1] if len(self._turns) > before else None
+            return Step(turn, self.ended)
+
+    async def leave(self, why: Exception | None = None) -> None:
+        """End the episode if it is not over: unscored, and without a transcript amid a cell.
+
+        Args:
+            why: a `PolicyError` where the actor is to blame, such as for a full context: a score.
+        """
+        task = self._task
+        if task is None:
+            return
+        if self._waits:
+            self._waits = False
+            self._handed.actions.put_nowait(why or InfrastructureError(LEFT))
+        else:
+            task.cancel()
+        await asyncio.wait([task])
+
+    async def _until_asked(self) -> None:
+        """Wait until the rollout wants the next action, or until the episode is over."""
+        assert self._task is not None
+        asked = asyncio.ensure_future(self._handed.asked.get())
+        try:
+            await asyncio.wait([self._task, asked], return_when=asyncio.FIRST_COMPLETED)
+            if asked.done():
+                self._waits = True
+                self.opening = asked.result().opening
+        finally:
+            asked.cancel()
+
+
+def scored(episode: Episode) -> Episode:
+    """Return an episode that has a reward.
+
+    Raises:
+        InfrastructureError: it has none, for no fault of the actor's.
+    """
+    if episode.outcome in UNSCORED:
+        said = "no reason was recorded" if episode.failure is None else episode.failure.message
+        raise InfrastructureError(
+            f"the episode is unscored ({episode.outcome}): {said}", where=episode.task.task_id,
+            value=episode.episode_id, fix="take another task, or this one again",
+        )  # fmt: skip
+    return episode
+
+
+def reward_of(episode: Episode) -> float:
+    """Return the reward in [0, 1]; `InfrastructureError` where the episode has none."""
+    grade = scored(episode).grade
+    return 0.0 if grade is None else grade.reward
