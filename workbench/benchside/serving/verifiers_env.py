@@ -10,6 +10,7 @@ Source: `MultiTurnEnv` of verifiers 0.3, https://github.com/PrimeIntellect-ai/ve
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,9 @@ class SuiteEnv(vf.MultiTurnEnv):
             }
             for task in offered_tasks(offer, suite)
         ]  # fmt: skip
+        from_list: Callable[..., Any] = Dataset.from_list
         super().__init__(
-            dataset=Dataset.from_list(rows), tool_defs=[tool["function"] for tool in TOOLS],
+            dataset=from_list(rows), tool_defs=[tool["function"] for tool in TOOLS],
             rubric=vf.Rubric(funcs=[reward]),
         )  # fmt: skip
 
