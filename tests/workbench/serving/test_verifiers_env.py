@@ -43,7 +43,7 @@ async def test_rollouts_are_graded_episodes(suite: Suite, tmp_path: Path) -> Non
     assert await rewards(call(("submit", {"value": -3}))) == [0.0]
     (lost,) = await rewards(status(500))
     assert math.isnan(lost)  # the server's fault is no score
-    await env._teardown() if hasattr(env, "_teardown") else await env.close()
+    await env._teardown()
     rows = list(RunFolder(tmp_path / "run").all_rows())
     assert [(row.outcome, row.sample) for row in rows] == [
         ("solved", 0), ("wrong", 1), ("infrastructure_error", 2),
