@@ -64,7 +64,7 @@ DOCUMENTS = [
     f"docs/{name}.md"
     for name in (
         "kernels", "jupyter", "runs", "isolation", "suites", "calculators", "fhir", "statistics",
-        "hospital", "evaluate", "curves",
+        "hospital", "evaluate", "curves", "local_models",
     )
 ]  # fmt: skip
 

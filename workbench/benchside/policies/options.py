@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from benchside.task import Frozen
 
 
 class PolicyOptions(Frozen):
-    """Options of policies that ask a model server; the others ignore them.
+    """Options of policies that ask a model; the others ignore them.
 
     Args:
         base_url: of an OpenAI-compatible server, such as "http://localhost:8000/v1"; None for
@@ -18,6 +20,13 @@ class PolicyOptions(Frozen):
         max_retries: further tries of a request that failed for a passing reason.
         backoff_s: wait before the first retry, doubled at each further one up to 30 s; a server's
             Retry-After goes before it.
+        top_p, top_k: sample from the most probable tokens that together have this probability,
+            and from so many; `hf:` only, as are the following.
+        dtype, device, attention: of a local model; None for float32 on a CPU and that of the
+            weights elsewhere, for an accelerator where there is one, and "sdpa".
+        adapter: folder or hub name of a LoRA adapter.
+        kv_memory_mib: for keys and values; None for half of a GPU's free memory, and an eighth of
+            the machine's on a CPU.
         requests_per_minute: retries count; None for no limit.
         max_concurrent_requests: further ones wait their turn. This and the rate hold for all
             policies of a run that ask the same server together.
@@ -28,6 +37,13 @@ class PolicyOptions(Frozen):
     temperature: float | None = Field(None, ge=0)
     max_tokens: int | None = Field(None, ge=1)
     seed: int | None = None
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=1)
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None
+    device: str | None = None
+    attention: Literal["sdpa", "eager"] = "sdpa"
+    adapter: str | None = None
+    kv_memory_mib: int | None = Field(None, ge=1)
     timeout_s: float = Field(300.0, gt=0)
     max_retries: int = Field(5, ge=0)
     backoff_s: float = Field(0.5, ge=0)

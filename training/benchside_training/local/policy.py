@@ -1,0 +1,191 @@
+"""`LocalPolicy`: a transformers model in this process, `hf:PATH_OR_NAME`. Token in, token out.
+
+Each turn's context is the ids of the turns before, as they were sampled, and what is new (see
+`chat_template`); the engine encodes only the latter. `Tokens` keeps both, for training.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import NamedTuple
+
+from pydantic import JsonValue
+
+from benchside.errors import InputError
+from benchside.policies.options import PolicyOptions
+from benchside.policy import Action, Conversation, Tokens, Usage
+from benchside.protocol import action_from_message, all_tools
+from benchside_training.chat_template import ChatTemplate
+from benchside_training.local.engine import Engine
+from benchside_training.local.loading import LocalModel, load
+from benchside_training.local.sampling import Sampling
+from benchside_training.tool_calls import ReplyReader
+
+MAX_TOKENS = 4096  # per turn, where the options do not say
+OPENED = 64  # last ids of the context in which the template may have begun the reply
+
+
+class _Context(NamedTuple):
+    """What the model is given for one turn.
+
+    Args:
+        ids: all of it.
+        new: how many of them the turn before did not have.
+    """
+
+    ids: list[int]
+    new: int
+    restarted: bool
+
+
+class LocalPolicy:
+    """Asks a model in an engine for each action.
+
+    Args:
+        name: tells its episodes from those of other policies.
+        loaded: model, tokenizer and what names the weights.
+        engine: runs the model; several policies may share it, and whoever made it closes it.
+    """
+
+    def __init__(
+        self, name: str, loaded: LocalModel, engine: Engine, options: PolicyOptions | None = None
+    ):
+        self.name = name
+        self.options = options or PolicyOptions()
+        self.engine = engine
+        self.stop_ids = loaded.stop_ids
+        self._weights = loaded.weights
+        self._tokenizer = loaded.tokenizer
+        self._template = ChatTemplate(loaded.tokenizer, self.stop_ids)
+        self._reader = ReplyReader(loaded.tokenizer, takes_tools=self._template.takes_tools)
+        self._tokenizing = threading.Lock()  # fast tokenizers are not to be used by two threads
+
+    @property
+    def config(self) -> dict[str, JsonValue]:
+        """What the run record keeps: model, weights, style of tool calls and options."""
+        options: dict[str, JsonValue] = self.options.model_dump(mode="json")
+        return {
+            **options, "policy": "hf", "model": self.name.partition(":")[2],
+            "weights": self._weights, "style": self._reader.style,
+            "dtype": str(self.engine.model.dtype).removeprefix("torch."),
+            "device": str(self.engine.model.device),
+            "attention": self.engine.model.config._attn_implementation,
+        }  # fmt: skip
+
+    async def act(self, conversation: Conversation) -> Action:
+        """Sample the next action.
+
+        Raises:
+            PolicyError: the conversation is too long, or refused by the chat template.
+            InfrastructureError: the model failed.
+        """
+        started = time.monotonic()
+        context = await asyncio.to_thread(self._context, conversation)
+        sampled = await self.engine.sample(
+            context.ids, self._sampling(conversation), known=len(context.ids) - context.new
+        )
+        action = await asyncio.to_thread(
+            self._action, conversation, context, sampled.ids, sampled.cut_off
+        )
+        return action.model_copy(
+            update={
+                "usage": Usage(
+                    input_tokens=len(context.ids),
+                    output_tokens=len(sampled.ids),
+                    requests=1,
+                    latency_s=time.monotonic() - started,
+                ),
+                "tokens": Tokens(
+                    context_ids=tuple(context.ids[len(context.ids) - context.new :]),
+                    sampled_ids=tuple(sampled.ids),
+                    logprobs=tuple(sampled.logprobs),
+                    versions=tuple(sampled.versions),
+                    restarted=context.restarted,
+                ),
+            }
+        )
+
+    async def check(self) -> None:
+        """Nothing to check: the model has been loaded."""
+
+    async def aclose(self) -> None:
+        """Close the engine of a policy that was made from a string."""
+
+    def _sampling(self, conversation: Conversation) -> Sampling:
+        asked = self.options
+        seed = None if asked.seed is None else asked.seed + len(conversation.turns)
+        return Sampling(
+            max_tokens=asked.max_tokens or MAX_TOKENS,
+            stop_ids=self.stop_ids,
+            temperature=1.0 if asked.temperature is None else asked.temperature,
+            top_p=1.0 if asked.top_p is None else asked.top_p,
+            top_k=asked.top_k or 0,
+            seed=seed,
+        )
+
+    def _context(self, conversation: Conversation) -> _Context:
+        """The turns' own ids and the delta; the whole conversation where there is none."""
+        tools = all_tools(conversation.tools)
+        with self._tokenizing:
+            if conversation.turns:
+                history = _history([turn.action.tokens for turn in conversation.turns])
+                last = conversation.turns[-1]
+                delta = history and self._template.delta(
+                    last.action.message, last.observations, tools,
+                    ended=history[-1] in self.stop_ids,
+                )  # fmt: skip
+                if history and delta:
+                    return _Context(history + delta, len(delta), False)
+            ids = self._template.whole(conversation.messages, tools)
+            return _Context(ids, len(ids), bool(conversation.turns))
+
+    def _action(
+        self, conversation: Conversation, context: _Context, ids: list[int], cut_off: bool
+    ) -> Action:
+        """What the sampled ids say."""
+        with self._tokenizing:
+            text = str(self._tokenizer.decode(ids if cut_off else ids[:-1]))
+            before = str(self._tokenizer.decode(context.ids[-OPENED:]))
+        reply = self._reader.read(text, before, len(conversation.turns))
+        return action_from_message(
+            reply.message, Usage(), reply.reasoning, cut_off=cut_off, tools=conversation.tools
+        )
+
+
+class _OwnEnginePolicy(LocalPolicy):
+    """A policy made from a string: the engine is its own."""
+
+    async def aclose(self) -> None:
+        """End the engine's thread."""
+        await self.engine.aclose()
+
+
+def make(argument: str, options: PolicyOptions) -> LocalPolicy:
+    """Return the policy of "hf:ARGUMENT"; the entry point of the workbench.
+
+    Raises:
+        InputError: the model cannot be loaded.
+    """
+    if not argument:
+        raise InputError("policy hf needs an argument", value="hf:", fix="write hf:PATH_OR_NAME")
+    loaded = load(argument, options)
+    engine = Engine(
+        loaded.model,
+        max_batch=options.max_concurrent_requests,
+        kv_memory_mib=options.kv_memory_mib,
+    )
+    name = f"hf:{argument}" + (f"+{options.adapter}" if options.adapter else "")
+    return _OwnEnginePolicy(name, loaded, engine, options)
+
+
+def _history(turns: list[Tokens | None]) -> list[int]:
+    """The ids of all turns since the last restart; empty where one has none."""
+    ids: list[int] = []
+    for tokens in turns:
+        if tokens is None:
+            return []
+        ids = [] if tokens.restarted else ids
+        ids += [*tokens.context_ids, *tokens.sampled_ids]
+    return ids
