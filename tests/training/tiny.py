@@ -14,13 +14,13 @@ VOCABULARY = 50
 
 
 def tiny_llama(
-    seed: int = 0, vocabulary: int = VOCABULARY, attention: str = "sdpa"
+    seed: int = 0, vocabulary: int = VOCABULARY, attention: str = "sdpa", context: int = 512
 ) -> LlamaForCausalLM:
     """A random llama of 2 layers × 16."""
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=vocabulary, hidden_size=16, intermediate_size=32, num_hidden_layers=2,
-        num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=512,
+        num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=context,
         tie_word_embeddings=True, bos_token_id=None, eos_token_id=2, pad_token_id=0,
         attn_implementation=attention,
     )  # fmt: skip

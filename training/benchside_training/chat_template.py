@@ -124,6 +124,38 @@ class ChatTemplate:
         # encoded with the stop before it: some tokenizers treat the beginning of a text apart
         return ids[1:] if ids[0] in self._stops else self._ids(after)
 
+    def said(self, messages: Sequence[Message], tools: Sequence[Tool]) -> list[int]:
+        """Return the ids that a model samples where it says the last message, its stop included.
+
+        Raises:
+            InputError: the template refuses the conversation, renders the message otherwise than
+                its own opening of a turn begins, or ends it with no stop.
+        """
+        offered = self._offered(tools)
+        try:
+            opened = self._text(self._wired(messages[:-1], tools), offered, opened=True)
+            closed = self._text(self._wired(messages, tools), offered)
+        except TemplateError as error:
+            raise self._unfit(f"refuses the conversation: {error}") from None
+        if not closed.startswith(opened):
+            raise self._unfit("opens a turn otherwise than it renders one", opened[-60:])
+        text = closed[len(opened) :]
+        ends = [
+            place + len(stop) for stop in self._stops.values() if (place := text.rfind(stop)) >= 0
+        ]
+        if not ends:
+            raise self._unfit("ends a turn with no stop", text[-60:])
+        stop = next(iter(self._stops.values()))
+        ids = self._ids(stop + text[: max(ends)])
+        return ids[1:] if ids[0] in self._stops else self._ids(text[: max(ends)])
+
+    def _unfit(self, what: str, value: str | None = None) -> InputError:
+        return InputError(
+            f"the chat template {what}", where=self.tokenizer.name_or_path, value=value,
+            fix="give the tokenizer a chat_template that renders each turn as it is sampled; its "
+            f"stops are {', '.join(self._stops.values())}",
+        )  # fmt: skip
+
     def _end(self, text: str) -> tuple[str, str]:
         """The token that ends a text's last turn, if any, and what the template puts after it."""
         said = text.rindex(_MARK)

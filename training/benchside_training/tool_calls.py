@@ -209,6 +209,24 @@ def _call(found: Any, turn: int, index: int) -> ToolCall:
     return ToolCall(id=call_id(turn, index), name=str(name), arguments=text)
 
 
+def fenced(message: Message) -> Message:
+    """Return a message with its first call as a fenced block in its text, where it is not yet."""
+    if not message.tool_calls or _FENCE.search(message.content or ""):
+        return message
+    call = message.tool_calls[0]
+    try:
+        arguments = json.loads(call.arguments)
+    except (ValueError, RecursionError):
+        arguments = call.arguments
+    if call.name == RUN_CELL and isinstance(arguments, dict) and list(arguments) == ["code"]:
+        block = f"```python\n{arguments['code']}\n```"
+    else:
+        named = json.dumps({"name": call.name, "arguments": arguments}, ensure_ascii=False)
+        block = f"```tool_code\n{named}\n```"
+    text = f"{message.content}\n\n{block}" if message.content else block
+    return message.model_copy(update={"content": text})
+
+
 def _fenced(text: str, turn: int) -> Message:
     """The first fenced block as a call. The text stays whole: so it is shown to the model again."""
     block = _FENCE.search(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import platform
 import subprocess
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -24,8 +25,8 @@ def provenance(seed: int, isolation: Isolation) -> Provenance:
         image="",
         isolation=describe(isolation),
         seed=seed,
-        versions=_versions(),
-        git_commit=_git_commit(),
+        versions=versions(PACKAGES),
+        git_commit=git_commit(),
         started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     )
 
@@ -36,9 +37,10 @@ def describe(isolation: Isolation) -> str:
     return f"{isolation.level}, {landlock}"
 
 
-def _versions() -> dict[str, str]:
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of Python and of those packages that are installed."""
     found = {"python": platform.python_version()}
-    for name in PACKAGES:
+    for name in packages:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -46,8 +48,11 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _git_commit() -> str | None:
-    """The commit of Benchside's own checkout, "-dirty" if changed; None in an installed package."""
+def git_commit() -> str | None:
+    """Return the commit of Benchside's own checkout, "-dirty" if changed.
+
+    None in an installed package.
+    """
     here = Path(__file__).resolve().parent
     if not (here.parents[1] / "pyproject.toml").is_file():
         return None  # an installed package may lie in somebody else's repository

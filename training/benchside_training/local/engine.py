@@ -68,7 +68,7 @@ class Engine:
     def __init__(
         self, model: PreTrainedModel, *, max_batch: int = 64, kv_memory_mib: int | None = None
     ):
-        model.eval()  # type: ignore[no-untyped-call]
+        model.eval()
         self.model = model
         self.max_batch = max_batch
         self.version = 0
@@ -122,7 +122,7 @@ class Engine:
         def work() -> None:
             if state_dict is not None:
                 self.model.load_state_dict(state_dict)
-            self.model.eval()  # type: ignore[no-untyped-call]
+            self.model.eval()
             self.version = version
             self._forget()
 

@@ -22,7 +22,7 @@ BLOCK = 32
 """Tokens in a block."""
 
 
-class PagedCache(Cache):
+class PagedCache(Cache):  # type: ignore[misc]  # mypy skips transformers
     """The pool, as the layers of a transformers model see it.
 
     Args:

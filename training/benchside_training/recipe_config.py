@@ -1,0 +1,69 @@
+"""`RecipeConfig`: what all recipes that run on transformers' trainer are told alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from benchside.task import Frozen
+from benchside_training.base_model import Lora, Precision
+from benchside_training.training_folder import TrainingFolder
+
+
+class RecipeConfig(Frozen):
+    """Options of a training.
+
+    Args:
+        model: folder or name of the model to start from.
+        out: folder of the training.
+        resume: go on from the last checkpoint in `out`.
+        lora: adapters instead of all weights; None trains all.
+        epochs: passes over the data; `max_steps` ends earlier, where given.
+        learning_rate: at its highest, after `warmup_steps`; it falls as a cosine from there on.
+        batch: rows per step, device and part; `accumulate` parts make a step.
+        max_tokens: longer rows are left out, never cut.
+        gradient_checkpointing: less memory, about a third more time.
+        save_every: steps between checkpoints; the last two are kept.
+        device: "cpu", or None for an accelerator where there is one.
+        train_fraction: share of the data that is used, from its beginning, for learning curves.
+    """
+
+    model: str
+    out: Path
+    resume: bool = False
+    seed: int = 0
+    lora: Lora | None = None
+    epochs: float = Field(1.0, gt=0)
+    max_steps: int | None = Field(None, ge=1)
+    learning_rate: float = Field(1e-5, gt=0)
+    warmup_steps: int = Field(0, ge=0)
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    batch: int = Field(8, ge=1)
+    accumulate: int = Field(1, ge=1)
+    max_tokens: int = Field(8192, ge=2)
+    precision: Precision = "mixed"
+    gradient_checkpointing: bool = False
+    save_every: int = Field(100, ge=1)
+    device: str | None = None
+    train_fraction: float = Field(1.0, gt=0, le=1)
+
+    def trainer_arguments(self, folder: TrainingFolder) -> dict[str, Any]:
+        """Return the arguments that transformers' trainer is given."""
+        on_cpu = self.device == "cpu" or not torch.accelerator.is_available()
+        return {
+            "output_dir": str(folder.checkpoints), "seed": self.seed, "data_seed": self.seed,
+            "num_train_epochs": self.epochs, "max_steps": self.max_steps or -1,
+            "learning_rate": self.learning_rate, "lr_scheduler_type": "cosine",
+            "warmup_steps": self.warmup_steps, "weight_decay": self.weight_decay,
+            "adam_beta2": 0.95, "max_grad_norm": self.max_grad_norm,
+            "per_device_train_batch_size": self.batch,
+            "gradient_accumulation_steps": self.accumulate,
+            "activation_checkpointing": self.gradient_checkpointing,
+            "bf16": self.precision == "mixed", "use_cpu": on_cpu,
+            "logging_steps": 1, "logging_nan_inf_filter": False, "report_to": "none",
+            "save_strategy": "steps", "save_steps": self.save_every, "save_total_limit": 2,
+        }  # fmt: skip

@@ -1,0 +1,112 @@
+"""Supervised fine-tuning: raise the likelihood of what the policy said in chosen episodes.
+
+    python -m benchside_training.sft sft.yaml
+
+TRL's `SFTTrainer` on rows that `render` has made, so that our masks are used as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from pydantic import JsonValue
+from transformers.integrations import TensorBoardCallback
+from trl import SFTConfig as TrlConfig
+from trl import SFTTrainer
+
+from benchside.curves import MetricsRow
+from benchside_training.base_model import load_base
+from benchside_training.examples import read_examples
+from benchside_training.model_card import write_model_card
+from benchside_training.recipe import run_recipe
+from benchside_training.recipe_config import RecipeConfig
+from benchside_training.render import Renderer, Row, draw_lengths, fitting
+from benchside_training.trainer_log import TrainerLog, memory_named
+from benchside_training.training_folder import TrainingFolder
+
+
+class SftConfig(RecipeConfig):
+    """Options of `main`.
+
+    Args:
+        data: `examples.jsonl`.
+        packing: fill rows of `max_tokens` with several examples that do not see each other.
+    """
+
+    data: Path
+    stage: str = "sft"
+    packing: bool = False
+
+
+class CountingSftTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
+    """Counts the tokens that it trains on."""
+
+    trained_tokens = 0
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """As TRL's."""
+        self.trained_tokens += int((inputs["labels"] != -100).sum())
+        return super().compute_loss(model, inputs, *args, **kwargs)
+
+
+def main(config: SftConfig, on_step: Callable[[MetricsRow], None] = lambda _: None) -> Path:
+    """Fine-tune a model on examples; return the folder of the result.
+
+    Args:
+        on_step: called with the metrics of each step.
+
+    Raises:
+        InputError: model, template, data or folder cannot be used; nothing was overwritten.
+        TrainingError: the loss is no number any more, or memory has run out.
+    """
+    base = load_base(config.model, config.precision)
+    examples = read_examples(config.data)
+    examples = examples[: max(round(len(examples) * config.train_fraction), 1)]
+    renderer = Renderer(base.tokenizer, base.stop_ids)
+    rows, lengths = fitting(
+        [row for example in examples for row in renderer.rows(example)], config.max_tokens
+    )
+    folder = TrainingFolder(config.out)
+    asked: dict[str, JsonValue] = {
+        "config": config.model_dump(mode="json", exclude={"out", "resume"}),
+        "data": hashlib.sha256(config.data.read_bytes()).hexdigest(),
+    }
+    with folder.started(asked, resume=config.resume) as checkpoint, memory_named(config.stage):
+        draw_lengths(rows, config.max_tokens, folder.path / "lengths.png")
+        trainer = CountingSftTrainer(
+            model=base.model,
+            args=TrlConfig(
+                **config.trainer_arguments(folder),
+                max_length=config.max_tokens,
+                packing=config.packing,
+            ),
+            train_dataset=_dataset(rows),
+            processing_class=base.tokenizer,
+            peft_config=None if config.lora is None else config.lora.config,
+        )
+        log = TrainerLog(folder, config.stage, config.seed, lambda: trainer.trained_tokens, on_step)
+        trainer.add_callback(log)
+        trainer.add_callback(TensorBoardCallback(folder.board()))
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        with folder.result() as result:
+            trainer.save_model(str(result))
+            base.tokenizer.save_pretrained(result)
+            write_model_card(result, folder, {"Data": str(lengths)})
+    return folder.model
+
+
+def _dataset(rows: list[Row]) -> Dataset:
+    return Dataset.from_dict(
+        {
+            "input_ids": [row.input_ids.tolist() for row in rows],
+            "labels": [row.labels for row in rows],
+        }
+    )
+
+
+if __name__ == "__main__":
+    run_recipe(SftConfig, main)

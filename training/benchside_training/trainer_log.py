@@ -1,0 +1,95 @@
+"""What transformers' trainer reports, as rows; and a loss that is no number, as an error."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from benchside.curves import MetricsRow
+from benchside_training.errors import TrainingError
+from benchside_training.training_folder import TrainingFolder
+
+
+class TrainerLog(TrainerCallback):  # type: ignore[misc]  # skipped by mypy
+    """Appends a row per step; stops a training whose loss is no number.
+
+    The trainer logs a step before it may write a checkpoint, so that no such step is ever saved.
+
+    Args:
+        stage, seed: of the rows.
+        tokens_seen: how many tokens have been trained on so far.
+        on_step: called with each row.
+    """
+
+    def __init__(
+        self,
+        folder: TrainingFolder,
+        stage: str,
+        seed: int,
+        tokens_seen: Callable[[], int],
+        on_step: Callable[[MetricsRow], None],
+    ):
+        self._folder, self._stage, self._seed = folder, stage, seed
+        self._tokens_seen, self._on_step = tokens_seen, on_step
+        self._before, self._started = 0, 0.0
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Called by the trainer before each step."""
+        self._before, self._started = self._tokens_seen(), time.monotonic()
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        """Called by the trainer after each step, and once at the end."""
+        if logs is None or "loss" not in logs:
+            return
+        loss, norm = float(logs["loss"]), float(logs.get("grad_norm", 0.0))
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise TrainingError(
+                "the loss or its gradient is no number any more",
+                where=f"{self._stage}, step {state.global_step - 1}",
+                value=f"loss {loss}, gradient {norm}",
+                fix="lower learning_rate, or take float32; checkpoints of before are kept, and "
+                "resume: true goes on from the last one",
+            )  # fmt: skip
+        row = MetricsRow(
+            step=state.global_step - 1,
+            stage=self._stage,
+            seed=self._seed,
+            loss=loss,
+            entropy=logs.get("entropy"),
+            tokens=self._tokens_seen() - self._before,
+            seconds=time.monotonic() - self._started,
+        )
+        if state.is_world_process_zero:
+            self._folder.log(row)
+            self._on_step(row)
+
+
+@contextmanager
+def memory_named(what: str) -> Iterator[None]:
+    """Turn running out of memory into a `TrainingError` that says what to make smaller."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch has its own, and on a CPU a bare one
+        said = str(error)
+        if not isinstance(error, MemoryError) and "memory" not in said.lower():
+            raise
+        first = (said.splitlines() or [type(error).__name__])[0][:200]
+        raise TrainingError(
+            f"memory has run out: {first}", where=what,
+            fix="lower batch (and raise accumulate) or max_tokens, set gradient_checkpointing: "
+            "true, or train adapters (lora)",
+        ) from None  # fmt: skip

@@ -1,0 +1,146 @@
+"""`TrainingFolder`: what a training writes, and from which it goes on.
+
+    training.json      config, data, versions, git commit
+    metrics.jsonl      a `MetricsRow` per step; evaluations.jsonl where something was evaluated
+    tensorboard/       the same for TensorBoard
+    checkpoints/       checkpoint-N after N steps: weights, optimiser, schedule, random state
+    model/             the result, with tokenizer and model card; appears when all is done
+
+A checkpoint counts once its last file is there. A training is resumed only with the same config and
+data; rows of steps after the checkpoint are dropped, so that each step has one row.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import JsonValue
+from torch.utils.tensorboard import SummaryWriter
+
+from benchside.curves import METRICS, MetricsRow
+from benchside.errors import InputError, StoreError
+from benchside.provenance import git_commit, versions
+from benchside.store import append_line
+
+PACKAGES = ("benchside", "accelerate", "peft", "tokenizers", "torch", "transformers", "trl")
+_LAST_FILE = "trainer_state.json"  # of a checkpoint, as transformers writes it
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFolder:
+    """A folder that one process trains in."""
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoints are."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """Where the result is or will be."""
+        return self.path / "model"
+
+    @contextmanager
+    def started(self, asked: dict[str, JsonValue], *, resume: bool) -> Iterator[Path | None]:
+        """Hold the folder; give the checkpoint to go on from, None at the beginning.
+
+        Args:
+            asked: config and hashes of data and model: all that the result depends on.
+
+        Raises:
+            InputError: the folder holds a training and `resume` is not set, or another training.
+            StoreError: another process is training there.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StoreError(
+                    "another process is training in this folder", where=self.path,
+                    fix="wait for it to end, or choose another out",
+                ) from None  # fmt: skip
+            record = self.path / "training.json"
+            if record.exists():
+                self._check_same(json.loads(record.read_text(encoding="utf-8")), asked, resume)
+            else:
+                found = {
+                    "asked": asked, "versions": versions(PACKAGES), "git_commit": git_commit(),
+                }  # fmt: skip
+                temporary = record.with_suffix(".writing")
+                temporary.write_text(json.dumps(found, indent=1), encoding="utf-8")
+                temporary.replace(record)
+            checkpoint = self.last_checkpoint()
+            self._drop_rows(0 if checkpoint is None else steps_of(checkpoint))
+            yield checkpoint
+
+    def last_checkpoint(self) -> Path | None:
+        """Return the newest checkpoint that is complete."""
+        complete = [one for one in self.checkpoints.glob("checkpoint-*") if _is_complete(one)]
+        return max(complete, key=steps_of, default=None)
+
+    def board(self) -> SummaryWriter:
+        """Return a writer to what TensorBoard shows."""
+        return SummaryWriter(str(self.path / "tensorboard"))
+
+    def log(self, row: MetricsRow) -> None:
+        """Append one row."""
+        append_line(self.path / METRICS, row.model_dump_json())
+
+    @contextmanager
+    def result(self) -> Iterator[Path]:
+        """Give an empty folder that becomes `model/` where no error leaves the block."""
+        scratch = self.path / ".writing-model"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        yield scratch
+        shutil.rmtree(self.model, ignore_errors=True)
+        scratch.rename(self.model)
+
+    def _check_same(self, before: dict[str, JsonValue], asked: object, resume: bool) -> None:
+        if not resume:
+            raise InputError(
+                "the folder holds a training already", where="out", value=str(self.path),
+                fix="set resume: true to go on with it, or choose another out",
+            )  # fmt: skip
+        if before.get("asked") != asked:
+            was, now = before.get("asked"), asked
+            assert isinstance(was, dict) and isinstance(now, dict)
+            field = next(name for name in {**was, **now} if was.get(name) != now.get(name))
+            raise InputError(
+                f"the training in this folder was started with other {field}",
+                where=f"{self.path / 'training.json'}: {field}", value=was.get(field),
+                fix=f"resume with the same (now: {now.get(field)!r}), or choose another out",
+            )  # fmt: skip
+
+    def _drop_rows(self, steps: int) -> None:
+        """Keep rows of the first steps only; what a crash has torn goes too."""
+        path = self.path / METRICS
+        if not path.exists():
+            return
+        lines = [line for line in path.read_bytes().splitlines(keepends=True) if line[-1:] == b"\n"]
+        kept = [line for line in lines if json.loads(line)["step"] < steps]
+        temporary = path.with_suffix(".writing")
+        temporary.write_bytes(b"".join(kept))
+        temporary.replace(path)
+
+
+def steps_of(checkpoint: Path) -> int:
+    """Return after how many steps a checkpoint was written."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _is_complete(checkpoint: Path) -> bool:
+    try:
+        json.loads((checkpoint / _LAST_FILE).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return True
