@@ -1,0 +1,314 @@
+"""One update of a policy from finished episodes: GRPO and its variants, or PPO with a value head.
+
+Trajectories are packed into rows that are gone through one after another; their losses add up to
+that of the whole step, so that the size of a row changes memory and nothing else. Nothing is
+stepped before the trainer has been found to give the sampled tokens the probabilities that they
+were sampled with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from benchside.task import Frozen
+from benchside_training.advantages import Scored, group_advantages, trajectory_gae, whitened
+from benchside_training.errors import TrainingError
+from benchside_training.losses import (
+    Aggregation,
+    aggregate,
+    kl_k3,
+    policy_loss,
+    total,
+    value_loss,
+)
+from benchside_training.ratios import Ratios, check_same, compare
+from benchside_training.token_batch import TokenBatch, packed
+from benchside_training.token_scores import token_scores
+from benchside_training.trajectory import Trajectory
+
+
+class UpdateConfig(Frozen):
+    """Options of an update.
+
+    Args:
+        aggregation, constant_length: see `losses`.
+        clip_low, clip_high: of the importance ratio; DAPO's "clip higher" by default.
+        divide_by_std: of group advantages; False as in Dr. GRPO.
+        kl_weight: of the distance to the reference policy; 0 needs none.
+        passes: optimiser steps on the same trajectories.
+        temperature: that they were sampled at.
+        max_tokens: of a packed row.
+        most_kl: most that trainer and generator may differ on tokens of the version in training,
+            in nats per token.
+        discount, decay, by_turn, value_weight, value_clip: of PPO.
+    """
+
+    aggregation: Aggregation = "token"
+    constant_length: int = Field(1024, ge=1)
+    clip_low: float = Field(0.2, gt=0)
+    clip_high: float = Field(0.28, gt=0)
+    divide_by_std: bool = True
+    kl_weight: float = Field(0.0, ge=0)
+    passes: int = Field(1, ge=1)
+    temperature: float = Field(1.0, gt=0)
+    max_tokens: int = Field(8192, ge=2)
+    max_grad_norm: float = Field(1.0, gt=0)
+    most_kl: float = Field(1e-2, gt=0)
+    discount: float = Field(1.0, gt=0, le=1)
+    decay: float = Field(1.0, ge=0, le=1)
+    by_turn: bool = False
+    value_weight: float = Field(0.5, gt=0)
+    value_clip: float = Field(0.2, gt=0)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateReport:
+    """What an update did, in means over trained tokens; None where nothing was trained on.
+
+    Args:
+        groups, without_signal, unscored: as in `GroupAdvantages`; PPO has no groups.
+        kl: to the reference, k3 estimate in nats per token; None without one.
+        clipped: share of tokens whose ratio was beyond a clip in the last pass.
+        ratios: trainer against generator before the first step, on tokens of the version in
+            training; None where all are older.
+    """
+
+    groups: int
+    without_signal: int
+    unscored: int
+    tokens: int
+    loss: float | None = None
+    entropy: float | None = None
+    kl: float | None = None
+    clipped: float | None = None
+    gradient_norm: float | None = None
+    ratios: Ratios | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A packed row with what is known of its tokens, all (1, T)."""
+
+    batch: TokenBatch
+    old: Tensor
+    versions: Tensor
+    advantages: Tensor
+    values: Tensor | None = None
+    returns: Tensor | None = None
+    reference: Tensor | None = None
+
+
+def update(
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    trajectories: Sequence[Trajectory],
+    config: UpdateConfig,
+    *,
+    version: int,
+    reference: nn.Module | None = None,
+    value_head: nn.Module | None = None,
+) -> UpdateReport:
+    """Update a policy in place.
+
+    Args:
+        model: a causal language model; its dropout, if any, is off: probabilities would not be
+            those of sampling.
+        trajectories: of whole groups; those without a reward are left out.
+        version: of the weights that the model has now.
+        reference: the policy that `kl_weight` holds it near to.
+        value_head: maps hidden states (…, D) to values (…, 1): PPO instead of GRPO.
+
+    Raises:
+        IntegrityError: trainer and generator disagree; nothing was stepped.
+        TrainingError: loss or gradient is no number; nothing was stepped.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    if value_head is None:
+        parts, report = _grouped(trajectories, config, device)
+    else:
+        parts, report = _valued(model, value_head, trajectories, config, device)
+    if not parts:
+        return report
+    if reference is not None:
+        parts = [_with_reference(part, reference, config) for part in parts]
+    parameters = [one for group in optimiser.param_groups for one in group["params"]]
+    of = total([part.batch for part in parts], config.aggregation, config.constant_length)
+    ratios: Ratios | None = None
+    for number in range(config.passes):
+        optimiser.zero_grad()
+        sums = _Sums()
+        for part in parts:
+            _backward(model, value_head, part, config, of, sums)
+        if number == 0:
+            ratios = sums.compared(version)
+            if ratios is not None:
+                check_same(ratios, config.most_kl)
+        norm = float(nn.utils.clip_grad_norm_(parameters, config.max_grad_norm))
+        if not (torch.isfinite(torch.tensor(sums.loss)) and torch.isfinite(torch.tensor(norm))):
+            raise TrainingError(
+                "the loss or its gradient is no number any more", where=f"version {version}",
+                value=f"loss {sums.loss}, gradient {norm}", fix="lower the learning rate",
+            )  # fmt: skip
+        optimiser.step()
+    return UpdateReport(
+        report.groups,
+        report.without_signal,
+        report.unscored,
+        sums.tokens,
+        loss=sums.loss,
+        entropy=sums.entropy / sums.tokens,
+        kl=None if reference is None else sums.kl / sums.tokens,
+        clipped=sums.clipped / sums.tokens,
+        gradient_norm=norm,
+        ratios=ratios,
+    )
+
+
+class _Sums:
+    """What the parts of one pass add up to."""
+
+    def __init__(self) -> None:
+        self.loss = self.entropy = self.kl = self.clipped = 0.0
+        self.tokens = 0
+        self.trainer: list[Tensor] = []
+        self.generator: list[Tensor] = []
+        self.versions: list[Tensor] = []
+
+    def compared(self, version: int) -> Ratios | None:
+        """Trainer against generator on tokens of a version."""
+        own = torch.cat(self.versions) == version
+        if not own.any():
+            return None
+        return compare(torch.cat(self.trainer), torch.cat(self.generator), own)
+
+
+def _backward(
+    model: nn.Module,
+    value_head: nn.Module | None,
+    part: _Part,
+    config: UpdateConfig,
+    of: float,
+    sums: _Sums,
+) -> None:
+    """Add a part's gradient to the model's, and its numbers to `sums`."""
+    batch, mask = part.batch, part.batch.loss_mask
+    scores = token_scores(model, batch, config.temperature, hidden=value_head is not None)
+    values = policy_loss(
+        scores.logprobs, part.old, part.advantages, config.clip_low, config.clip_high
+    )
+    if part.reference is not None:
+        distance = kl_k3(scores.logprobs, part.reference)
+        values = values + config.kl_weight * distance
+        sums.kl += float(distance.detach()[mask].sum())
+    if value_head is not None:
+        assert scores.hidden is not None and part.values is not None and part.returns is not None
+        guessed = value_head(scores.hidden)[..., 0].float()
+        off = value_loss(guessed, part.values, part.returns, config.value_clip)
+        values = values + config.value_weight * off
+    loss = aggregate(values, batch, config.aggregation, of)
+    loss.backward()  # type: ignore[no-untyped-call]
+    log = (scores.logprobs.detach() - part.old)[mask]
+    low, high = 1 - config.clip_low, 1 + config.clip_high
+    sums.clipped += float(((log.exp() < low) | (log.exp() > high)).sum())
+    sums.loss += float(loss.detach())
+    sums.entropy += float(scores.entropy[mask].sum())
+    sums.tokens += int(mask.sum())
+    sums.trainer.append(scores.logprobs.detach()[mask])
+    sums.generator.append(part.old[mask])
+    sums.versions.append(part.versions[mask])
+
+
+def _grouped(
+    trajectories: Sequence[Trajectory], config: UpdateConfig, device: torch.device
+) -> tuple[list[_Part], UpdateReport]:
+    """Parts with each episode's advantage on all its tokens."""
+    episodes = {one.episode: Scored(one.group, one.reward) for one in trajectories}
+    found = group_advantages(list(episodes.values()), divide_by_std=config.divide_by_std)
+    by_episode = dict(zip(episodes, found.values, strict=True))
+    kept = [(one, value) for one in trajectories if (value := by_episode[one.episode]) is not None]
+    report = UpdateReport(found.groups, found.without_signal, found.unscored, 0)
+    gains = [torch.full((len(one),), value) for one, value in kept]
+    return _parts([one for one, _ in kept], gains, config, device), report
+
+
+def _valued(
+    model: nn.Module,
+    value_head: nn.Module,
+    trajectories: Sequence[Trajectory],
+    config: UpdateConfig,
+    device: torch.device,
+) -> tuple[list[_Part], UpdateReport]:
+    """Parts with advantages over what the value head expects now."""
+    episodes = {one.episode: one.reward for one in trajectories}
+    kept = [one for one in trajectories if one.reward is not None]
+    report = UpdateReport(0, 0, sum(reward is None for reward in episodes.values()), 0)
+    parts = _parts(kept, [torch.zeros(len(one)) for one in kept], config, device)
+    filled = []
+    for part in parts:
+        with torch.no_grad():
+            scores = token_scores(model, part.batch, config.temperature, hidden=True)
+            values = value_head(scores.hidden)[..., 0].float()
+        advantages, returns = torch.zeros_like(values), torch.zeros_like(values)
+        for number, one in enumerate(kept):
+            own = part.batch.sequences == number
+            if not own.any():
+                continue
+            found = trajectory_gae(
+                one, values[own].cpu(), config.discount, config.decay, by_turn=config.by_turn
+            )
+            advantages[own], returns[own] = found.advantages.to(device), found.returns.to(device)
+        filled.append(_Part(part.batch, part.old, part.versions, advantages, values, returns))
+    if not filled:
+        return [], report
+    mask = torch.cat([part.batch.loss_mask[0] for part in filled])
+    normal = whitened(torch.cat([part.advantages[0] for part in filled]), mask)
+    widths = [part.advantages.shape[1] for part in filled]
+    return [
+        _Part(part.batch, part.old, part.versions, own[None], part.values, part.returns)
+        for part, own in zip(filled, normal.split(widths), strict=True)
+    ], report
+
+
+def _with_reference(part: _Part, reference: nn.Module, config: UpdateConfig) -> _Part:
+    with torch.no_grad():
+        fixed = token_scores(reference, part.batch, config.temperature).logprobs
+    return _Part(
+        part.batch, part.old, part.versions, part.advantages, part.values, part.returns, fixed
+    )
+
+
+def _parts(
+    trajectories: Sequence[Trajectory],
+    advantages: Sequence[Tensor],
+    config: UpdateConfig,
+    device: torch.device,
+) -> list[_Part]:
+    """The trajectories in packed rows; of each row a part, numbered as the trajectories are."""
+    if not trajectories:
+        return []
+    whole = packed(
+        [one.input_ids for one in trajectories],
+        [one.loss_mask for one in trajectories],
+        max(config.max_tokens, *(len(one) for one in trajectories)),
+    )
+    known = (
+        whole.laid_out([one.logprobs for one in trajectories]),
+        whole.laid_out([one.versions for one in trajectories], fill=-1),
+        whole.laid_out(advantages),
+    )
+    parts = []
+    for row in range(len(whole.input_ids)):
+        own = slice(row, row + 1)
+        batch = TokenBatch(
+            whole.input_ids[own], whole.loss_mask[own], whole.sequences[own], whole.positions[own],
+            packed=True,
+        ).to(device)  # fmt: skip
+        old, versions, gains = (one[own].to(device) for one in known)
+        parts.append(_Part(batch, old, versions, gains))
+    return parts
