@@ -9,7 +9,7 @@ were sampled with.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from pydantic import Field
@@ -263,24 +263,23 @@ def _valued(
                 one, values[own].cpu(), config.discount, config.decay, by_turn=config.by_turn
             )
             advantages[own], returns[own] = found.advantages.to(device), found.returns.to(device)
-        filled.append(_Part(part.batch, part.old, part.versions, advantages, values, returns))
+        filled.append(replace(part, advantages=advantages, values=values, returns=returns))
     if not filled:
         return [], report
     mask = torch.cat([part.batch.loss_mask[0] for part in filled])
     normal = whitened(torch.cat([part.advantages[0] for part in filled]), mask)
-    widths = [part.advantages.shape[1] for part in filled]
-    return [
-        _Part(part.batch, part.old, part.versions, own[None], part.values, part.returns)
-        for part, own in zip(filled, normal.split(widths), strict=True)
-    ], report
+    scaled, start = [], 0
+    for part in filled:
+        own = normal[None, start : start + part.advantages.shape[1]]
+        start += own.shape[1]
+        scaled.append(replace(part, advantages=own))
+    return scaled, report
 
 
 def _with_reference(part: _Part, reference: nn.Module, config: UpdateConfig) -> _Part:
     with torch.no_grad():
         fixed = token_scores(reference, part.batch, config.temperature).logprobs
-    return _Part(
-        part.batch, part.old, part.versions, part.advantages, part.values, part.returns, fixed
-    )
+    return replace(part, reference=fixed)
 
 
 def _parts(
