@@ -163,6 +163,20 @@ class KernelSession:
         await self._stop()
         await self._start()
 
+    async def renew(self) -> None:
+        """Replace kernel and work folder by fresh ones that may submit again: another attempt.
+
+        Raises:
+            KernelStartError: the new kernel did not come up.
+        """
+        await self._stop()
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            await asyncio.to_thread(remove_tree, folder)
+        self._folder = self._maker.new_folder(self._request)
+        self._submitted = False
+        await self._start()
+
     async def close(self) -> None:
         """Kill the kernel with all it started and remove its folder, cancelled or not."""
         if self._closing is None:

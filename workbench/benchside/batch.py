@@ -14,6 +14,7 @@ from benchside.episode import UNSCORED, Provenance
 from benchside.evaluation import Budget
 from benchside.isolation import check_isolation
 from benchside.library import Suite
+from benchside.manner import manner_of, suited, tools_of
 from benchside.parallel import side_by_side
 from benchside.policy import Policy, ToolName, Turn
 from benchside.rollout import Assignment
@@ -61,12 +62,15 @@ def assign(
 ) -> list[Assignment]:
     """Return all episodes of a run; each has a seed of its own that follows from the run's."""
     return [
-        Assignment(suite, task, policy, sample, episode_seed(seed, task, sample), tools)
+        Assignment(
+            suite, suited(task, manner_of(policy)), policy, sample,
+            episode_seed(seed, task, sample), tools_of(manner_of(policy), tools),
+        )
         for suite, tasks in suites
         for task in tasks
         for policy in policies
         for sample in range(samples)
-    ]
+    ]  # fmt: skip
 
 
 def episode_seed(seed: int, task: TaskSpec, sample: int) -> int:

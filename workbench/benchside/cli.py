@@ -33,7 +33,8 @@ from benchside.gate.report import held_back, print_report
 from benchside.gate.run import GateRequest, gate_suite
 from benchside.library import DATA_VARIABLE, open_suite, prepare
 from benchside.manifests import manifest, manifests
-from benchside.policies import POLICY_FORMS
+from benchside.manner import Feedback, ProtocolName
+from benchside.policies import POLICY_FORMS, SCAFFOLD_FORMS
 from benchside.preparing import Wanted, prepare_all
 from benchside.regrade import regrade
 from benchside.rendering import print_episode
@@ -44,9 +45,10 @@ from benchside.runs import load_run
 from benchside.serving.desk import Offer
 from benchside.statistics import compare, rates_by
 from benchside.statistics import scores as score_rows
+from benchside.statistics.step_costs import step_costs
 from benchside.store import RunFolder
 from benchside.suite_facts import SuiteFacts, cost_table, suite_list, total_line
-from benchside.tables import comparison_line, outcome_line, result_table, score_table
+from benchside.tables import comparison_line, outcome_line, result_table, score_table, step_table
 from benchside.task import Split
 from benchside.tools import TOOL_NAMES, checked_tools
 from benchside.transcript import read_transcript
@@ -255,7 +257,11 @@ def gate(
 def run(
     suites: Annotated[list[str], typer.Argument(metavar="SUITE...")],
     policy: Annotated[
-        list[str], typer.Option(help=f"Repeatable. One of {', '.join(POLICY_FORMS.values())}.")
+        list[str],
+        typer.Option(
+            help=f"Repeatable. One of {', '.join(POLICY_FORMS.values())}; or a scaffold over one: "
+            f"{', '.join(SCAFFOLD_FORMS.values())}."
+        ),
     ],
     limit: Annotated[
         int | None, typer.Option(min=1, help="Tasks per suite, spread over its categories.")
@@ -288,14 +294,25 @@ def run(
     temperature: Annotated[float | None, typer.Option(help="openai: sampling.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="openai: per answer.")] = None,
     requests_per_minute: Annotated[float | None, typer.Option(help="openai: limit.")] = None,
+    protocol: Annotated[
+        ProtocolName, typer.Option(help="How models act: by tool calls or in plain text.")
+    ] = "native",
+    feedback: Annotated[
+        Feedback, typer.Option(help="oracle: as published for medagentgym; not comparable.")
+    ] = "execution",
     engine: EngineOption = "local",
     store: Store = None,
     as_json: AsJson = False,
 ) -> None:
     """Run policies on suites; each episode leaves a graded notebook in the run folder."""
+    if feedback == "oracle" and protocol != "medagentgym":
+        raise InputError(
+            "feedback oracle exists for parity with published runs only", where="--feedback",
+            value=feedback, fix="give --protocol medagentgym, too, or leave it out",
+        )  # fmt: skip
     options = {
         "base_url": base_url, "temperature": temperature, "max_tokens": max_tokens,
-        "requests_per_minute": requests_per_minute,
+        "requests_per_minute": requests_per_minute, "protocol": protocol, "feedback": feedback,
     }  # fmt: skip
     asked = Evaluation(
         suites=tuple(
@@ -381,6 +398,19 @@ def scores(
         console.print(comparison_line(one), soft_wrap=True)
     for defect in loaded.defects:
         console.print(f"{defect.kind}: {defect.where}: {defect.what}", soft_wrap=True)
+
+
+@app.command()
+def costs(
+    run: Annotated[str, typer.Argument(help="A run folder, or a pattern such as 'runs/*'.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show what each step of each policy costs per episode: actions, plans, votes and the like."""
+    found = step_costs(load_run(run))
+    if as_json:
+        print(found.to_json(orient="records"))
+    else:
+        console.print(step_table(found))
 
 
 @app.command()

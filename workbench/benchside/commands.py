@@ -31,10 +31,12 @@ from benchside.gate.report import held_back
 from benchside.isolation import check_isolation
 from benchside.library import Suite, open_suite
 from benchside.lookup.index import open_index
-from benchside.policies import Providers, ShippedPolicy, make_policy
+from benchside.manner import manner_of
+from benchside.policies import Memory, Providers, ShippedPolicy, make_policy
 from benchside.services import check_services
 from benchside.store import EpisodeRow, RunConfig, RunFolder, SuiteUse
 from benchside.task import Sensitivity, TaskSpec
+from benchside.transcript import NOT_COMPARABLE
 from benchside_kernels.sandbox import Isolation, sandbox_problem
 
 
@@ -80,19 +82,23 @@ async def run_suites(request: RunRequest, home: Path, console: Console) -> RunFo
         (suite, _tasks(asked, choice, suite, held[suite.name]))
         for choice, suite in zip(asked.suites, suites, strict=True)
     ]
-    if "request_info" in asked.tools or "debug" in asked.tools:
-        await asyncio.to_thread(_index, chosen, console)
     folder = RunFolder(request.out or _new_folder([suite.name for suite in suites]))
     async with AsyncExitStack() as stack:
         check_services([task for _, tasks in chosen for task in tasks])
         by_name = {suite.name: suite for suite in suites}
-        providers = Providers()
+        providers, memory = Providers(), Memory(by_name)
         made = []
         for choice in asked.policies:
             solutions = functools.partial(_solution, by_name)
-            policy = make_policy(choice.policy, choice.options, solutions, providers)
+            policy = make_policy(choice.policy, choice.options, solutions, providers, memory)
             made.append(await stack.enter_async_context(aclosing(policy)))
         policies = list({policy.name: policy for policy in made}.values())
+        manners = [manner_of(policy) for policy in policies]
+        tools = {*asked.tools, *(tool for manner in manners for tool in manner.tools)}
+        if tools & {"request_info", "debug"}:
+            await asyncio.to_thread(_index, chosen, console)
+        if any(manner.feedback == "oracle" for manner in manners):
+            console.print(NOT_COMPARABLE, style="bold", soft_wrap=True)
         stack.enter_context(folder.lock())
         opening = _engine(request, folder, chosen, policies, console)
         engine = await stack.enter_async_context(opening)

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import InstanceOf, JsonValue
 
 from benchside.grade import Grade
+from benchside.manner import Feedback
 from benchside.policy import Message, ToolName, Turn
 from benchside.state import ServiceState
 from benchside.task import Frozen, TaskSpec
@@ -20,8 +21,9 @@ Outcome = Literal[
 UNSCORED: frozenset[Outcome] = frozenset({"infrastructure_error", "grader_error"})
 
 EndReason = Literal[
-    "submitted", "max_turns", "episode_timeout", "kernel_restarts", "no_action", "failed"
-]
+    "submitted", "max_turns", "max_tokens", "max_cost", "episode_timeout", "kernel_restarts",
+    "no_action", "failed",
+]  # fmt: skip
 
 
 class Submitted(Frozen):
@@ -46,6 +48,7 @@ class EpisodeUsage(Frozen):
         policy_s, kernel_s: time spent in the policy and in cells.
         cpu_s, peak_mib: of the kernel processes.
         output_chars: characters that cells have printed or shown, kept or not.
+        malformed: messages of the policy of which no action could be made.
     """
 
     duration_s: float
@@ -60,6 +63,7 @@ class EpisodeUsage(Frozen):
     output_tokens: int | None = None
     requests: int | None = None
     cost_usd: float | None = None
+    malformed: int | None = None
 
 
 class Provenance(Frozen):
@@ -95,6 +99,8 @@ class Episode(Frozen):
             in this cell of its.
         states: what the task's services recorded; it is graded with the submission.
         tools: that were offered beside `run_cell` and `submit`.
+        feedback: "oracle" where each answer was graded at once and only a right one ended the
+            episode: as in MedAgentGym, and not comparable with what is graded once.
     """
 
     episode_id: str
@@ -117,6 +123,7 @@ class Episode(Frozen):
     edited_cell: str | None = None
     states: tuple[ServiceState, ...] = ()
     tools: tuple[ToolName, ...] = ()
+    feedback: Feedback = "execution"
 
 
 def episode_id(task: TaskSpec, policy: str, sample: int) -> str:

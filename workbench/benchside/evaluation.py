@@ -47,6 +47,8 @@ class LimitChoice(Frozen):
     max_output_chars: int | None = Field(None, ge=200)
     memory_mib: int | None = Field(None, ge=256)
     max_kernel_restarts: int | None = Field(None, ge=0)
+    max_tokens: int | None = Field(None, ge=1)
+    max_cost_usd: float | None = Field(None, gt=0)
 
 
 class Budget(Frozen):
@@ -105,7 +107,7 @@ class Evaluation(Frozen):
     @field_validator("suites", "policies")
     @classmethod
     def _each_once(cls, listed: tuple[Any, ...]) -> tuple[Any, ...]:
-        names = [getattr(one, "name", None) or one.policy for one in listed]
+        names = [getattr(one, "name", None) or f"{one.policy}{one.mark}" for one in listed]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"{name} is listed twice")
@@ -124,9 +126,10 @@ class Evaluation(Frozen):
 def read_evaluation(path: Path) -> Evaluation:
     """Read a YAML file; `InputError` names file, field, value and fix."""
     found = read_yaml(path, Evaluation)
-    if found.budget.usd is not None:
+    if found.budget.usd is not None or found.limits.max_cost_usd is not None:
         for choice in found.policies:
-            if choice.policy.startswith(("openai:", "blind:")) and None in choice.prices:
+            asks = any(name in choice.policy for name in ("openai:", "blind:"))
+            if asks and None in choice.prices:
                 raise InputError(
                     "a budget in dollars needs the policy's prices", where=f"{path}: policies",
                     value=choice.policy,

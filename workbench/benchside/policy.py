@@ -50,6 +50,16 @@ class Usage(Frozen):
     latency_s: float | None = None
     cost_usd: float | None = None
 
+    def __add__(self, other: Usage) -> Usage:
+        """Return the sum, field by field; None where neither was measured."""
+        mine, its = self.model_dump(), other.model_dump()
+        return Usage(
+            **{
+                name: None if value is its[name] is None else (value or 0) + (its[name] or 0)
+                for name, value in mine.items()
+            }
+        )
+
 
 ToolName = Literal["request_info", "terminal", "debug"]
 """The tools that a run may offer beside `run_cell` and `submit`."""
@@ -79,7 +89,42 @@ class DebugRequest(Frozen):
         return "debug()"
 
 
-HostRequest = Annotated[InfoRequest | DebugRequest, Field(discriminator="tool")]
+class FreshKernel(Frozen):
+    """Asks for a fresh kernel and work folder: a scaffold gives up one attempt for another."""
+
+    tool: Literal["fresh_kernel"]
+
+    def __str__(self) -> str:
+        return "fresh_kernel()"
+
+
+class Remark(Frozen):
+    """What a scaffold tells the model that it works with, instead of doing what that asked for."""
+
+    tool: Literal["remark"]
+    text: Text
+
+    def __str__(self) -> str:
+        return "remark()"
+
+
+HostRequest = Annotated[
+    InfoRequest | DebugRequest | FreshKernel | Remark, Field(discriminator="tool")
+]
+"""Models ask with `InfoRequest` and `DebugRequest`, scaffolds with the others, too."""
+
+
+class ModelCall(Frozen):
+    """A text that a scaffold has asked a model for, beside the action itself.
+
+    Args:
+        step: of the scaffold, such as "plan".
+    """
+
+    step: Text
+    prompt: tuple[Message, ...]
+    reply: Text
+    usage: Usage = Usage()
 
 
 class Tokens(Frozen):
@@ -124,6 +169,12 @@ class Action(Frozen):
         problem: why neither could be made of the message; shown to the policy as the observation.
         reasoning: hidden reasoning, kept in the transcript's metadata.
         tokens: kept beside the transcript; None where the backend gives none.
+        usage: of all that the action took, `calls` included.
+        calls: what a scaffold has asked models for on the way to this action.
+        draft: a submission of this action's cell is not the episode's answer: it is noted, and the
+            episode goes on in a fresh kernel.
+        ignored: code blocks of the message that were not executed, as only the first is.
+        compacted: how many of the oldest observations the model was shown as a one-line note.
     """
 
     message: Message
@@ -134,6 +185,10 @@ class Action(Frozen):
     reasoning: Text | None = None
     usage: Usage = Usage()
     tokens: Tokens | None = None
+    calls: tuple[ModelCall, ...] = ()
+    draft: bool = False
+    ignored: int = 0
+    compacted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +206,14 @@ class Conversation:
 
     Args:
         tools: offered beside `run_cell` and `submit`.
+        attempt: number of the attempt within the episode, so that a seeded model draws anew.
     """
 
     task: TaskSpec
     opening: tuple[Message, ...]
     turns: Sequence[Turn]
     tools: tuple[ToolName, ...] = ()
+    attempt: int = 0
 
     @property
     def messages(self) -> list[Message]:

@@ -3,19 +3,20 @@
 A policy acts through two native tool calls, `run_cell(code)` and `submit(value)`, one per turn, and
 those of `benchside.tools` that a run offers. A message of which nothing can be made is no error: it
 becomes an `Action` with a `problem`, and the policy reads that problem as its observation. Nothing
-here talks to a model server.
+here talks to a model server. `benchside.protocols` has the forms for models without tool calls.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import JsonValue
 
 from benchside.policy import Action, Message, ToolCall, ToolName, Usage
+from benchside.schema_card import schema_card
 from benchside.task import AnswerKind, AnswerSchema, TaskSpec
 from benchside.tools import TOOL_NAMES, definition, host_request, prompt_line, terminal_cell
 from benchside_kernels.cell import CellResult
@@ -82,36 +83,58 @@ _ANSWER_FORMS: dict[AnswerKind, str] = {
 
 
 def opening_messages(
-    task: TaskSpec, image_description: str, tools: Sequence[ToolName] = ()
+    task: TaskSpec,
+    image_description: str,
+    tools: Sequence[ToolName] = (),
+    system: str | None = None,
 ) -> tuple[Message, ...]:
     """Return the system and the user message that open each episode of a task.
 
     Args:
         image_description: markdown of the kernel image: its variables and their columns.
         tools: offered beside `run_cell` and `submit`.
+        system: of another protocol than native tool calls.
     """
     return (
-        Message(role="system", content=_system_prompt(task, tools)),
+        Message(role="system", content=system or system_prompt(task, tools)),
         Message(role="user", content=_user_prompt(task, image_description)),
     )
 
 
-def _system_prompt(task: TaskSpec, tools: Sequence[ToolName]) -> str:
-    limits = task.limits
-    lines = [
-        "You solve a data science task in a live Jupyter kernel that runs Python.",
-        "",
+def system_prompt(task: TaskSpec, tools: Sequence[ToolName] = ()) -> str:
+    """Return the opening of an episode by native tool calls."""
+    act = [
         f"- Call {RUN_CELL} to run code. You are shown what it prints, the value of its last line, "
         "and errors. The kernel keeps its state: variables and imports of earlier cells remain.",
-        "- The data described in the task are already loaded in the kernel.",
         "- Make one tool call per turn. Further calls in the same message are not executed.",
         f"- When you have the answer, call {SUBMIT} exactly once; this ends the task. A value that "
         f"lies in the kernel can be submitted from a cell instead: {SUBMIT}(value).",
-        f"- Limits: {limits.max_turns} turns, {limits.cell_timeout_s:g} seconds per cell, "
-        f"{limits.episode_timeout_s:g} seconds in all, {limits.memory_mib} MiB of memory. Output "
-        f"beyond {limits.max_output_chars} characters is cut.",
     ]
-    lines += map(prompt_line, tools)
+    return "\n".join(prompt_lines(task, act, map(prompt_line, tools)))
+
+
+def prompt_lines(task: TaskSpec, act: Iterable[str], tools: Iterable[str] = ()) -> list[str]:
+    """Return the lines of an opening.
+
+    Args:
+        act: how to act, in the words of a protocol.
+        tools: what is said of the tools that the run offers.
+    """
+    limits = task.limits
+    spent = [
+        f"{limits.max_turns} turns", f"{limits.cell_timeout_s:g} seconds per cell",
+        f"{limits.episode_timeout_s:g} seconds in all", f"{limits.memory_mib} MiB of memory",
+    ]  # fmt: skip
+    if limits.max_tokens is not None:
+        spent.append(f"{limits.max_tokens} tokens of yours and of what you are shown")
+    lines = [
+        "You solve a data science task in a live Jupyter kernel that runs Python.",
+        "",
+        *act,
+        "- The data described in the task are already loaded in the kernel.",
+        f"- Limits: {', '.join(spent)}. Output beyond {limits.max_output_chars} characters is cut.",
+        *tools,
+    ]
     if task.hosts:
         lines.append(
             f"- The kernel can reach these hosts, by HTTP, and no others: {', '.join(task.hosts)}."
@@ -120,11 +143,11 @@ def _system_prompt(task: TaskSpec, tools: Sequence[ToolName]) -> str:
         lines.append(
             "- The task may have no answer in these data. If so, submit null (None in a cell)."
         )
-    return "\n".join(lines)
+    return lines
 
 
 def _user_prompt(task: TaskSpec, image_description: str) -> str:
-    described = image_description.strip()
+    described = schema_card(image_description)
     data = f"Data in the kernel:\n{described}" if described else "No data are loaded."
     parts = [task.prompt.strip(), _answer_text(task.answer), data]
     if task.files:
@@ -255,6 +278,8 @@ def observation_messages(action: Action, observation_text: str) -> tuple[Message
     """
     calls = action.message.tool_calls
     if not calls:
+        if action.ignored:
+            observation_text += "\n[Not executed: only the first block of a message is.]"
         return (Message(role="user", content=observation_text),)
     ignored = "Not executed: only the first tool call of a message is. Call again if still needed."
     texts = [observation_text] + [ignored] * (len(calls) - 1)

@@ -13,7 +13,6 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 from benchside.episode import (
     EndReason,
@@ -41,8 +40,21 @@ from benchside.isolation import check_isolation
 from benchside.library import Suite
 from benchside.lookup.answer import answer
 from benchside.lookup.index import open_index
-from benchside.policy import Action, Conversation, HostRequest, Message, Policy, ToolName, Turn
+from benchside.manner import Manner, manner_of
+from benchside.policy import (
+    Action,
+    Conversation,
+    FreshKernel,
+    HostRequest,
+    Message,
+    Policy,
+    Remark,
+    ToolName,
+    Turn,
+    Usage,
+)
 from benchside.protocol import observation_messages, observation_text, opening_messages
+from benchside.protocols import action_form
 from benchside.services import Services, open_services
 from benchside.state import ServiceState
 from benchside.task import TaskSpec
@@ -52,8 +64,6 @@ from benchside_kernels.cell import CellResult
 from benchside_kernels.errors import KernelStartError
 from benchside_kernels.session import KernelSession, KernelUsage
 from benchside_kernels.submission import Json
-
-Number = TypeVar("Number", int, float)
 
 MAX_IDLE_TURNS = 3
 GRADING_TIMEOUT_S = 60.0
@@ -74,6 +84,11 @@ class Assignment:
     sample: int
     seed: int
     tools: tuple[ToolName, ...] = ()
+
+    @property
+    def manner(self) -> Manner:
+        """How the policy wants the episode."""
+        return manner_of(self.policy)
 
     @property
     def episode_id(self) -> str:
@@ -109,6 +124,7 @@ class _Progress:
     restarts: int = 0
     kernel: KernelUsage | None = None
     states: tuple[ServiceState, ...] = ()
+    submitted: Submitted | None = None
     failure: Failure | None = None
     blame: Outcome = "infrastructure_error"
 
@@ -162,6 +178,7 @@ async def run_episode(
         ),
         states=progress.states,
         tools=assignment.tools,
+        feedback=assignment.manner.feedback,
     )
 
 
@@ -177,9 +194,11 @@ async def _run_in_kernel(
     task = assignment.task
     check_isolation([task], maker.isolation)
     image = assignment.suite.image(task)
-    progress.image, progress.opening = (
-        image.ref,
-        opening_messages(task, image.description, assignment.tools),
+    manner = assignment.manner
+    form = action_form(manner.protocol, manner.feedback)
+    progress.image = image.ref
+    progress.opening = opening_messages(
+        task, image.description, assignment.tools, form.system_prompt(task, assignment.tools)
     )
     async with open_services(assignment.suite, task) as services:
         try:
@@ -207,7 +226,7 @@ async def _run_session(
         async with session:
             now = time.monotonic()
             progress.start_s, progress.started = now - progress.started, now
-            await _take_turns(assignment, session, progress, on_turn)
+            await _take_turns(assignment, session, progress, on_turn, maker, hidden)
             if keep is not None and session.alive:
                 await session.keep(keep.name(assignment.episode_id), keep.keep_s)
     finally:
@@ -219,6 +238,8 @@ async def _take_turns(
     session: KernelSession,
     progress: _Progress,
     on_turn: Callable[[Turn], None],
+    maker: KernelMaker,
+    hidden: tuple[Path, ...],
 ) -> None:
     """Alternate policy and kernel until a submission or a limit; sets `progress.reason`."""
     limits = assignment.task.limits
@@ -233,7 +254,7 @@ async def _take_turns(
             return
         result, told = None, action.problem
         if action.asks is not None:
-            told = await _told(assignment, action.asks, tuple(progress.turns))
+            told = await _told(assignment, action.asks, tuple(progress.turns), session)
         if action.code is not None:
             left_s = max(deadline - time.monotonic(), 0.1)
             result = await session.run(action.code, min(limits.cell_timeout_s, left_s))
@@ -241,12 +262,17 @@ async def _take_turns(
             if session.lost and result.submission is None:
                 # not the cell's doing: no restart, no score
                 raise KernelStartError("the kernel was lost with the process that owned it")
+            if result.submission is not None and action.draft:
+                action = await _judged_draft(assignment, action, result, maker, hidden)
         turn = await _observe(action, result, told, session, progress, limits.max_kernel_restarts)
         progress.turns.append(turn)
         on_turn(turn)
         idle = idle + 1 if result is None and action.asks is None else 0
-        if result is not None and result.submission is not None:
+        if result is not None and result.submission is not None and not action.draft:
             progress.reason = "submitted"
+            progress.submitted = Submitted(value=result.submission.value)
+        elif (spent := _spent(assignment.task, progress)) is not None:
+            progress.reason = spent
         elif time.monotonic() >= deadline:
             progress.reason = "episode_timeout"
         elif not session.alive:
@@ -282,8 +308,41 @@ async def _act(assignment: Assignment, progress: _Progress, deadline: float) -> 
         progress.policy_s += time.monotonic() - asked
 
 
-async def _told(assignment: Assignment, asks: HostRequest, turns: Sequence[Turn]) -> str:
+def _spent(task: TaskSpec, progress: _Progress) -> EndReason | None:
+    """The budget of the episode that is used up; what was not measured uses up none."""
+    limits, usage = task.limits, _policy_usage(progress)
+    tokens = (usage.input_tokens or 0) + (usage.output_tokens or 0)
+    if limits.max_tokens is not None and tokens >= limits.max_tokens:
+        return "max_tokens"
+    if limits.max_cost_usd is not None and (usage.cost_usd or 0.0) >= limits.max_cost_usd:
+        return "max_cost"
+    return None
+
+
+async def _judged_draft(
+    assignment: Assignment,
+    action: Action,
+    result: CellResult,
+    maker: KernelMaker,
+    hidden: tuple[Path, ...],
+) -> Action:
+    """With an oracle, a draft that is right is the answer: graded here as any submission is."""
+    if assignment.manner.feedback != "oracle" or result.submission is None:
+        return action
+    submitted = Submitted(value=result.submission.value)
+    verdict = await grade_submission(assignment.suite, assignment.task, submitted, maker, hidden)
+    return action.model_copy(update={"draft": not verdict.passed})
+
+
+async def _told(
+    assignment: Assignment, asks: HostRequest, turns: Sequence[Turn], session: KernelSession
+) -> str:
     """The host's answer to a tool that runs no cell, from the image's open data and the turns."""
+    if isinstance(asks, FreshKernel):
+        await session.renew()
+        return RESTARTED
+    if isinstance(asks, Remark):
+        return asks.text
     if asks.tool not in assignment.tools:
         return f"Nothing was done. There is no tool named {asks.tool!r}."
     suite, task = assignment.suite, assignment.task
@@ -312,7 +371,10 @@ async def _observe(
         text = told or "Nothing was run."
     else:
         text = observation_text(result, session.max_output_chars)
-        if not session.alive and result.submission is None and progress.restarts < max_restarts:
+        if result.submission is not None and action.draft:
+            await session.renew()
+            text = f"{text}\n{RESTARTED}"
+        elif not session.alive and result.submission is None and progress.restarts < max_restarts:
             progress.restarts += 1
             # a kernel that does not come up again in the folder that its cells have left is theirs
             with contextlib.suppress(KernelStartError):
@@ -329,13 +391,11 @@ async def _grade(
     hidden: tuple[Path, ...],
 ) -> tuple[Submitted | None, Grade | None]:
     """Grade what was submitted; no grade where infrastructure or the grader itself failed."""
-    results = [turn.result for turn in progress.turns if turn.result is not None]
-    submission = next((result.submission for result in results if result.submission), None)
+    submitted = progress.submitted
     if progress.failure is not None and progress.blame == "infrastructure_error":
         return None, None
-    if submission is None:
+    if submitted is None:
         return None, grade_missing(task)
-    submitted = Submitted(value=submission.value)
     try:
         return submitted, await grade_submission(
             suite, task, submitted, maker, hidden, states=progress.states
@@ -413,8 +473,7 @@ def _outcome(progress: _Progress, verdict: Grade | None) -> Outcome:
 
 
 def _usage(progress: _Progress, duration_s: float) -> EpisodeUsage:
-    spent = [turn.action.usage for turn in progress.turns]
-    kernel = progress.kernel
+    spent, kernel = _policy_usage(progress), progress.kernel
     return EpisodeUsage(
         duration_s=duration_s,
         start_s=progress.start_s,
@@ -424,14 +483,13 @@ def _usage(progress: _Progress, duration_s: float) -> EpisodeUsage:
         peak_mib=None if kernel is None else kernel.peak_mib,
         output_chars=None if kernel is None else kernel.output_chars,
         kernel_restarts=progress.restarts,
-        input_tokens=_total([usage.input_tokens for usage in spent]),
-        output_tokens=_total([usage.output_tokens for usage in spent]),
-        requests=_total([usage.requests for usage in spent]),
-        cost_usd=_total([usage.cost_usd for usage in spent]),
+        input_tokens=spent.input_tokens,
+        output_tokens=spent.output_tokens,
+        requests=spent.requests,
+        cost_usd=spent.cost_usd,
+        malformed=sum(turn.action.problem is not None for turn in progress.turns),
     )
 
 
-def _total(parts: list[Number | None]) -> Number | None:
-    """Sum of what was measured; None where nothing was."""
-    measured = [part for part in parts if part is not None]
-    return sum(measured[1:], measured[0]) if measured else None
+def _policy_usage(progress: _Progress) -> Usage:
+    return sum((turn.action.usage for turn in progress.turns), Usage())

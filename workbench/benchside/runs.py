@@ -17,12 +17,13 @@ from benchside.defect import Defect
 from benchside.errors import StoreError
 from benchside.row_file import readable_rows
 from benchside.store import EpisodeRow, RunFolder
-from benchside.transcript_tables import CELL_TYPES, TURN_TYPES, TranscriptTables
+from benchside.transcript_tables import CALL_TYPES, CELL_TYPES, TURN_TYPES, TranscriptTables
 
 _EPISODE_TYPES = {
     "reward": "float64", "passed": "boolean", "start_s": "float64", "cpu_s": "float64",
     "peak_mib": "float64", "output_chars": "Int64", "input_tokens": "Int64",
     "output_tokens": "Int64", "requests": "Int64", "cost_usd": "float64",
+    "malformed": "Int64",
 }  # fmt: skip
 
 
@@ -54,14 +55,19 @@ class Run:
         return self._tables.frame(self._tables.cells, CELL_TYPES)
 
     @property
+    def calls(self) -> pd.DataFrame:
+        """One row per call that a scaffold made beside an action: step, reply, tokens, cost."""
+        return self._tables.frame(self._tables.calls, CALL_TYPES)
+
+    @property
     def defects(self) -> tuple[Defect, ...]:
         """What is not sound in the folders, rows first, then transcripts."""
         return (*self._row_defects, *self._tables.defects)
 
     def sql(self, query: str) -> pd.DataFrame:
-        """Return what a DuckDB query over the tables `episodes`, `turns` and `cells` gives."""
+        """Return what a DuckDB query over `episodes`, `turns`, `cells` and `calls` gives."""
         with duckdb.connect() as connection:
-            for name in ("episodes", "turns", "cells"):
+            for name in ("episodes", "turns", "cells", "calls"):
                 if name in query.lower():  # transcripts are read only where they are asked for
                     connection.register(name, getattr(self, name))
             return connection.execute(query).df()

@@ -27,6 +27,7 @@ from pydantic import Field, ValidationError
 
 from benchside.episode import Episode, Outcome
 from benchside.errors import InputError, StoreError
+from benchside.manner import Feedback
 from benchside.policy import ToolName, Turn
 from benchside.task import Frozen, Sensitivity
 from benchside.transcript import read_transcript, turn_record, write_transcript
@@ -102,6 +103,8 @@ class EpisodeRow(Frozen):
     output_tokens: int | None
     requests: int | None
     cost_usd: float | None = None  # rows of before have none
+    malformed: int | None = None  # rows of before have none
+    feedback: Feedback | None = None  # rows of before have none
     grader: str | None
     isolation: str
     error: str | None
@@ -128,6 +131,7 @@ def row_of(episode: Episode, transcript_sha256: str | None = None) -> EpisodeRow
         end_reason=episode.end_reason,
         turns=len(episode.turns),
         **episode.usage.model_dump(),
+        feedback=episode.feedback,
         grader=None if grade is None else grade.grader,
         isolation=episode.provenance.isolation,
         error=None if failure is None else f"{failure.kind}: {failure.message}",

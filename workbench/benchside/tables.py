@@ -86,6 +86,25 @@ def _estimate(row: Any) -> str:
     return f"{row.value:.3g}{interval} n={row.n}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
+def step_table(costs: pd.DataFrame) -> Table:
+    """Costs as of `benchside.statistics.step_costs`: a row for each policy and step."""
+    table = Table(title="Means per episode", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("policy", overflow="fold")
+    table.add_column("step")
+    measures = list(costs.columns[2:])
+    for name in measures:
+        table.add_column(name, justify="right")
+    for policy, part in costs.groupby("policy", sort=False):
+        for row in part.itertuples(index=False):
+            shown = [
+                "–" if pd.isna(getattr(row, name)) else f"{getattr(row, name):.4g}"
+                for name in measures
+            ]
+            table.add_row(Text(str(policy)), Text(str(row.step)), *shown)
+        table.add_section()
+    return table
+
+
 def comparison_line(found: Comparison) -> str:
     """One paired comparison as a sentence."""
     gap = found.difference

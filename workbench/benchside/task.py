@@ -78,7 +78,10 @@ class GraderRef(Frozen):
 
 
 class Limits(Frozen):
-    """Budgets of one episode; each ends it as `truncated`, except the cell's own timeout."""
+    """Budgets of one episode; each ends it as `truncated`, except the cell's own timeout.
+
+    Tokens (input and output together) and dollars end it after the action that used them up.
+    """
 
     max_turns: int = Field(15, ge=1)
     episode_timeout_s: float = Field(600.0, gt=0)
@@ -86,6 +89,8 @@ class Limits(Frozen):
     max_output_chars: int = Field(20_000, ge=200)
     memory_mib: int = Field(4096, ge=256)
     max_kernel_restarts: int = Field(2, ge=0)
+    max_tokens: int | None = Field(None, ge=1)
+    max_cost_usd: float | None = Field(None, gt=0)
 
 
 class ServiceRef(Frozen):

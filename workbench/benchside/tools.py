@@ -76,6 +76,11 @@ def definition(name: ToolName) -> dict[str, JsonValue]:
     }
 
 
+def properties(name: ToolName) -> tuple[str, ...]:
+    """Return the names of a tool's arguments."""
+    return tuple(_PROPERTIES[name])
+
+
 def prompt_line(name: ToolName) -> str:
     """Return what the opening says of a tool."""
     return f"- {name}: {_DESCRIPTIONS[name]}"

@@ -32,6 +32,10 @@ from benchside.token_file import read_tokens, tokens_path, write_tokens
 from benchside_kernels.cell import CellResult, CellStatus, Submission
 
 SCHEMA = 1
+NOT_COMPARABLE = (
+    "Feedback: oracle. Each answer was graded at once and a wrong one could be tried again; this "
+    "is not comparable with answers that are graded once."
+)
 
 
 class CellRecord(Frozen):
@@ -171,12 +175,14 @@ def _turn_cells(number: int, turn: Turn, execution_count: int) -> list[NotebookN
         text = f"{text}\n\n`{action.asks.tool}`\n\n{asked}".lstrip()
     if result is None:
         return [_markdown(f"turn-{number:03d}", text, metadata)]
-    tags = {
+    tags: dict[str, list[str]] = {
         "error": ["raises-exception"],
         "timeout": ["skip-execution"],
         "dead": ["skip-execution"],
     }
-    kind = "submission" if result.submission is not None else "action"
+    kind = "action" if result.submission is None else "draft" if action.draft else "submission"
+    if kind == "draft":  # what it left behind was gone, and `submit` works once in a kernel
+        tags[result.status] = ["skip-execution"]
     code = new_code_cell(
         result.source,
         id=result.cell_id,
@@ -241,6 +247,8 @@ def _result(record: CellRecord, cell: dict[str, Any]) -> CellResult:
 def _task_text(episode: Episode) -> str:
     task = episode.task
     answer = f"\n\n*Answer:* {task.answer.description}" if task.answer.description else ""
+    if episode.feedback == "oracle":
+        answer += f"\n\n**{NOT_COMPARABLE}**"
     return f"# {task.suite} · {task.category}\n\n`{task.task_id}`\n\n{task.prompt}{answer}"
 
 

@@ -22,7 +22,13 @@ from benchside_kernels.output import joined
 TURN_TYPES = {
     "run": "object", "episode_id": "object", "turn": "int64", "cell_id": "object",
     "thought": "object", "reasoning": "object", "problem": "object", "input_tokens": "Int64",
-    "output_tokens": "Int64", "requests": "Int64", "latency_s": "float64",
+    "output_tokens": "Int64", "requests": "Int64", "latency_s": "float64", "cost_usd": "float64",
+    "compacted": "int64",
+}  # fmt: skip
+CALL_TYPES = {
+    "run": "object", "episode_id": "object", "turn": "int64", "step": "object", "reply": "object",
+    "input_tokens": "Int64", "output_tokens": "Int64", "requests": "Int64",
+    "latency_s": "float64", "cost_usd": "float64",
 }  # fmt: skip
 CELL_TYPES = {
     "run": "object", "episode_id": "object", "turn": "int64", "cell_id": "object",
@@ -35,10 +41,11 @@ CELL_TYPES = {
 
 @dataclass(slots=True)
 class TranscriptTables:
-    """Rows of turns and cells, and what was wrong with the notebooks."""
+    """Rows of turns, cells and calls, and what was wrong with the notebooks."""
 
     turns: list[dict[str, object]] = field(default_factory=list)
     cells: list[dict[str, object]] = field(default_factory=list)
+    calls: list[dict[str, object]] = field(default_factory=list)
     defects: list[Defect] = field(default_factory=list)
 
     def frame(self, rows: list[dict[str, object]], types: dict[str, str]) -> pd.DataFrame:
@@ -108,6 +115,10 @@ class TranscriptTables:
                 continue
             turn += 1
             self.turns.append({**named, **_turn_row(record)})
+            self.calls += [
+                {**named, "step": call.step, "reply": call.reply, **call.usage.model_dump()}
+                for call in record.action.calls
+            ]
             if row is not None:
                 self.cells.append(row)
 
@@ -120,7 +131,7 @@ def _turn_row(record: TurnRecord) -> dict[str, object]:
     return {
         "cell_id": None if record.result is None else record.result.cell_id,
         "thought": action.thought, "reasoning": action.reasoning, "problem": action.problem,
-        **action.usage.model_dump(),
+        "compacted": action.compacted, **action.usage.model_dump(),
     }  # fmt: skip
 
 
@@ -129,7 +140,8 @@ def _cell_row(record: TurnRecord, cell: dict[str, Any]) -> dict[str, object]:
     assert result is not None
     errors = [output for output in outputs if output["output_type"] == "error"]
     shown = [output.get("data", {}) for output in outputs]
-    submitted = None if result.submission is None else json.dumps(result.submission[0])
+    final = result.submission is not None and not record.action.draft
+    submitted = json.dumps(result.submission[0]) if final and result.submission else None
     return {
         **result.model_dump(exclude={"submission"}),
         "source": joined(cell["source"]),

@@ -22,7 +22,8 @@ def test_the_code_runs(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_policies_and_options_are_listed() -> None:
     first_column = [row.split("|")[1] for row in PAGE.splitlines() if row.startswith("| `")]
     named = set(re.findall(r"`([^`]+)`", " ".join(first_column)))
-    assert named == {*POLICY_FORMS.values(), *PolicyOptions.model_fields}
+    plugged = {"hf:PATH_OR_NAME"}  # by an entry point
+    assert named == {*POLICY_FORMS.values(), *PolicyOptions.model_fields, *plugged}
 
 
 def test_the_defaults_are_true() -> None:

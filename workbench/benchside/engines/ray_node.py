@@ -22,7 +22,8 @@ from benchside.episode import Provenance
 from benchside.errors import DataMissingError, InfrastructureError, InputError
 from benchside.library import Suite, load_suite
 from benchside.lookup.index import open_index
-from benchside.policies import ShippedPolicy, make_policy
+from benchside.manner import manner_of, tools_of
+from benchside.policies import Memory, ShippedPolicy, make_policy
 from benchside.policy import Turn
 from benchside.provenance import provenance
 from benchside.rollout import Assignment
@@ -79,7 +80,7 @@ class Node:
         self._suites = {name: self._suite(name, build) for name, build in job.builds.items()}
         check_services(job.tasks)
         await self._make_policies()
-        if job.tools:
+        if job.tools or any(manner_of(policy).tools for policy in self._policies.values()):
             await asyncio.to_thread(self._index)
         try:
             maker = await self._stack.enter_async_context(open_kernels(job.isolation, WARM_MODULES))
@@ -98,10 +99,10 @@ class Node:
             NodeLostError: its lease was not renewed.
         """
         told: asyncio.Queue[Turn | EpisodeRow | None] = asyncio.Queue()
-        task = order.task
+        task, policy = order.task, self._policies[order.policy]
         assignment = Assignment(
-            self._suites[task.suite], task, self._policies[order.policy], order.sample, order.seed,
-            self._job.tools,
+            self._suites[task.suite], task, policy, order.sample, order.seed,
+            tools_of(manner_of(policy), self._job.tools),
         )  # fmt: skip
         store = functools.partial(self._job.handover.leave, order.lease)
         engine = LocalEngine(self._maker, self._origin, self._job.hidden, store)
@@ -170,8 +171,9 @@ class Node:
     async def _make_policies(self) -> None:
         job = self._job
         providers = None if job.limits is None else SharedProviders(job.limits, self._name)
+        memory = Memory(self._suites)
         for choice in job.policies:
-            policy = make_policy(choice.policy, choice.options, self._solution, providers)
+            policy = make_policy(choice.policy, choice.options, self._solution, providers, memory)
             await self._stack.enter_async_context(aclosing(policy))
             if job.configs.get(policy.name) != policy.config:
                 raise InputError(

@@ -77,6 +77,8 @@ def _limits(case: Case) -> Iterator[Finding]:
     ran_out = {
         "max_turns": f"all {limits.max_turns} turns are used, nothing is submitted",
         "episode_timeout": f"{limits.episode_timeout_s:g} s are over, nothing is submitted",
+        "max_tokens": f"{limits.max_tokens} tokens are used, nothing is submitted",
+        "max_cost": f"{limits.max_cost_usd} dollars are spent, nothing is submitted",
         "kernel_restarts": f"the kernel ended more than {limits.max_kernel_restarts} times",
     }.get(episode.end_reason)
     if ran_out is not None:

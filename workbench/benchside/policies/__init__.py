@@ -12,6 +12,7 @@ from typing import Protocol
 from pydantic import JsonValue
 
 from benchside.errors import InputError
+from benchside.policies.memoriser import MemoriserPolicy, Memory
 from benchside.policies.options import PolicyOptions
 from benchside.policies.provider import ModelServers, Providers
 from benchside.policies.scripted import (
@@ -25,9 +26,11 @@ from benchside.policies.scripted import (
 )
 from benchside.policy import Policy
 from benchside.protocol import parse_json
+from benchside.scaffolds import SCAFFOLD_FORMS, make_scaffold, scaffold_call
 
 __all__ = [
-    "POLICY_FORMS", "PolicyOptions", "Providers", "ShippedPolicy", "Solutions", "make_policy",
+    "POLICY_FORMS", "SCAFFOLD_FORMS", "Memory", "PolicyOptions", "Providers", "ShippedPolicy",
+    "Solutions", "make_policy",
 ]  # fmt: skip
 
 POLICY_FORMS = {
@@ -37,6 +40,7 @@ POLICY_FORMS = {
     "constant": "constant[:JSON]",
     "dump": "dump",
     "cheat": "cheat",
+    "memoriser": "memoriser",
     "openai": "openai:MODEL",
     "blind": "blind:MODEL",
     "human": "human[:lab]",
@@ -76,18 +80,26 @@ def make_policy(
     options: PolicyOptions | None = None,
     solutions: Solutions | None = None,
     providers: ModelServers | None = None,
+    memory: Memory | None = None,
 ) -> ShippedPolicy:
     """Return the policy that a string names.
 
     Args:
-        spec: name and argument, such as "scripted:cells.py"; see `POLICY_FORMS`.
+        spec: name and argument, such as "scripted:cells.py", or a scaffold over such, such as
+            "plan(openai:MODEL)"; see `POLICY_FORMS` and `SCAFFOLD_FORMS`.
         options: of policies that ask a model server.
         solutions: gives the solution cells of a task; only `reference` needs it.
         providers: of the run: policies that ask the same server share its limits.
+        memory: of the run's training tasks; only `memoriser` needs it.
 
     Raises:
         InputError: the name is unknown, or its argument is missing, superfluous or wrong.
     """
+    call = scaffold_call(spec)
+    if call is not None:
+        providers = providers or Providers()
+        inner = (make_policy(one, options, solutions, providers, memory) for one in call.policies)
+        return make_scaffold(call, tuple(inner))
     name, _, argument = spec.partition(":")
     if name not in POLICY_FORMS:
         plugged = entry_points(group=PLUGGED)
@@ -103,7 +115,7 @@ def make_policy(
         raise InputError(
             f"policy {name} needs an argument", value=spec, fix=f"write {POLICY_FORMS[name]}"
         )
-    return _make(name, argument, options or PolicyOptions(), solutions, providers)
+    return _make(name, argument, options or PolicyOptions(), solutions, providers, memory)
 
 
 def _make(
@@ -112,6 +124,7 @@ def _make(
     options: PolicyOptions,
     solutions: Solutions | None,
     providers: ModelServers | None,
+    memory: Memory | None,
 ) -> ShippedPolicy:
     makers: dict[str, Callable[[], ShippedPolicy]] = {
         "reference": lambda: _reference(solutions),
@@ -120,6 +133,7 @@ def _make(
         "constant": lambda: _constant(argument),
         "dump": dump_policy,
         "cheat": cheat_policy,
+        "memoriser": lambda: _memoriser(memory),
         "openai": lambda: _openai(argument, options, providers, blind=False),
         "blind": lambda: _openai(argument, options, providers, blind=True),
         "human": lambda: _human(argument),
@@ -146,6 +160,15 @@ def _reference(solutions: Solutions | None) -> ShippedPolicy:
             fix="run it on a prepared suite",
         )
     return reference_policy(solutions)
+
+
+def _memoriser(memory: Memory | None) -> ShippedPolicy:
+    if memory is None:
+        raise InputError(
+            "the memoriser needs training tasks with answer keys, and none are loaded",
+            fix="run it on a prepared suite",
+        )
+    return MemoriserPolicy(memory)
 
 
 def _constant(argument: str) -> ShippedPolicy:

@@ -18,16 +18,20 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
-from openai import APIConnectionError, APIStatusError, AsyncOpenAI
+from openai import APIConnectionError, APIStatusError, AsyncOpenAI, omit
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolUnionParam
 from pydantic import JsonValue, SecretStr
 
+from benchside.compaction import compacted
+from benchside.completer import Completion
 from benchside.errors import BenchsideError, InfrastructureError, InputError, PolicyError
+from benchside.manner import Manner
 from benchside.policies.chat_reply import ChatReply, read_reply
 from benchside.policies.options import PolicyOptions
 from benchside.policies.provider import ModelServers, Providers
-from benchside.policy import Action, Conversation, Message, ToolName, Usage
-from benchside.protocol import SUBMIT, SUBMIT_TOOL, action_from_message, all_tools, parse_json
+from benchside.policy import Action, Conversation, Message, Usage
+from benchside.protocol import SUBMIT, SUBMIT_TOOL, parse_json
+from benchside.protocols import action_form
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 URL_VARIABLE = "OPENAI_BASE_URL"
@@ -106,6 +110,14 @@ class OpenAIPolicy:
         self.blind = blind
         self.model = model
         self.options = options or PolicyOptions()
+        self.name += self.options.mark
+        self.manner = self.options.manner
+        self._form = action_form(self.options.protocol, self.options.feedback)
+        if blind and self.manner != Manner():
+            raise InputError(
+                "a blind policy only submits: no protocol can be chosen for it",
+                where="protocol", value=self.options.protocol, fix="leave the option out",
+            )  # fmt: skip
         key = _usable_key(api_key if api_key is not None else os.environ.get(KEY_VARIABLE, ""))
         self._key = SecretStr(key)
         self.url = _usable_url(self.options.base_url or os.environ.get(URL_VARIABLE) or OPENAI_URL)
@@ -135,27 +147,42 @@ class OpenAIPolicy:
     async def act(self, conversation: Conversation) -> Action:
         """Ask for the next action; `Usage.latency_s` includes retries and waiting for a slot."""
         started = time.monotonic()
-        messages, tools = conversation.messages, conversation.tools
+        shown, notes = compacted(conversation, self.options.compact_chars)
+        messages, tools = shown.messages, conversation.tools
+        offered = self._form.tools(tools)
         if self.blind:
-            messages, tools = [Message(role="system", content=BLIND_PROMPT), *messages[1:]], ()
-        outcome = await self._ask(messages, self._wait_s, tools)
+            messages = [Message(role="system", content=BLIND_PROMPT), *messages[1:]]
+            tools, offered = (), (SUBMIT_TOOL,)
+        outcome = await self._ask(messages, self._wait_s, offered, conversation.attempt)
         if isinstance(outcome.answer, _Failure):
             raise self._act_error(outcome.answer, outcome.tries)
         reply = outcome.answer
-        usage = Usage(
-            input_tokens=reply.input_tokens,
-            output_tokens=reply.output_tokens,
-            requests=outcome.tries,
-            latency_s=time.monotonic() - started,
-            cost_usd=self.options.cost_usd(reply.input_tokens, reply.output_tokens),
-        )
-        action = action_from_message(
+        usage = self._usage(reply, outcome.tries, started)
+        action = self._form.action(
             reply.message, usage, reply.reasoning, cut_off=reply.cut_off, tools=tools
-        )
+        ).model_copy(update={"compacted": notes})
         calls = reply.message.tool_calls
         if self.blind and calls and calls[0].name != SUBMIT:  # it has seen no such tool
             return action.model_copy(update={"code": None, "problem": BLIND_PROMPT})
         return action
+
+    async def complete(self, messages: Sequence[Message], draw: int = 0) -> Completion:
+        """Ask for plain text, without any tools; see `Completer`."""
+        started = time.monotonic()
+        outcome = await self._ask(messages, self._wait_s, draw=draw)
+        if isinstance(outcome.answer, _Failure):
+            raise self._act_error(outcome.answer, outcome.tries)
+        reply = outcome.answer
+        return Completion(reply.message.content or "", self._usage(reply, outcome.tries, started))
+
+    def _usage(self, reply: ChatReply, tries: int, started: float) -> Usage:
+        return Usage(
+            input_tokens=reply.input_tokens,
+            output_tokens=reply.output_tokens,
+            requests=tries,
+            latency_s=time.monotonic() - started,
+            cost_usd=self.options.cost_usd(reply.input_tokens, reply.output_tokens),
+        )
 
     async def check(self) -> None:
         """Ask for one short reply, so that a wrong URL, key, model or option is found at the start.
@@ -165,8 +192,9 @@ class OpenAIPolicy:
             InfrastructureError: the server is there but overloaded or failing.
         """
         outcome = await self._ask(
-            [Message(role="user", content="Reply with: ok")], self._check_wait_s
-        )
+            [Message(role="user", content="Reply with: ok")], self._check_wait_s,
+            (SUBMIT_TOOL,) if self.blind else self._form.tools(()),
+        )  # fmt: skip
         failure = outcome.answer
         if not isinstance(failure, _Failure):
             return
@@ -191,13 +219,14 @@ class OpenAIPolicy:
         self,
         messages: Sequence[Message],
         wait_s: Callable[[_Failure, int], float | None],
-        tools: tuple[ToolName, ...] = (),
+        tools: tuple[dict[str, JsonValue], ...] = (),
+        draw: int = 0,
     ) -> _Outcome:
         """Send a conversation until it is answered or `wait_s` gives no time to wait."""
         tries = 0
         while True:
             tries += 1
-            answer = await self._request(messages, tools)
+            answer = await self._request(messages, tools, draw)
             wait = wait_s(answer, tries) if isinstance(answer, _Failure) else None
             if wait is None:
                 return _Outcome(answer, tries)
@@ -219,14 +248,14 @@ class OpenAIPolicy:
         return self._wait_s(failure, tries) if failure.kind == "status" else None
 
     async def _request(
-        self, messages: Sequence[Message], tools: tuple[ToolName, ...]
+        self, messages: Sequence[Message], tools: tuple[dict[str, JsonValue], ...], draw: int
     ) -> ChatReply | _Failure:
         """Send one request, within the limits on rate, number and time."""
         async with self._provider.slot():
             try:
                 # over the whole answer: a server that drips bytes passes every timeout per read
                 async with asyncio.timeout(self.options.timeout_s):
-                    answer = await self._send(messages, tools)
+                    answer = await self._send(messages, tools, draw)
             except TimeoutError:
                 return _Failure(
                     "unreachable",
@@ -236,15 +265,14 @@ class OpenAIPolicy:
             return answer
 
     async def _send(
-        self, messages: Sequence[Message], tools: tuple[ToolName, ...]
+        self, messages: Sequence[Message], tools: tuple[dict[str, JsonValue], ...], draw: int
     ) -> ChatReply | _Failure:
-        offered = (SUBMIT_TOOL,) if self.blind else all_tools(tools)
         try:
             response = await self._client.chat.completions.with_raw_response.create(
                 model=self.model,
                 messages=cast(list[ChatCompletionMessageParam], [*map(_wire, messages)]),
-                tools=cast(list[ChatCompletionToolUnionParam], list(offered)),
-                extra_body=self._sampling(),
+                tools=cast(list[ChatCompletionToolUnionParam], list(tools)) if tools else omit,
+                extra_body=self._sampling(draw),
             )
         except APIStatusError as error:
             return self._status_failure(error.status_code, error.response.headers, error.body)
@@ -260,13 +288,17 @@ class OpenAIPolicy:
             said = f"{self._scrubbed(str(error))}; {kind}, begins {begins!r}"
             return _Failure("reply", f"the server's answer is no chat completion: {said}")
 
-    def _sampling(self) -> dict[str, JsonValue]:
-        """The options that are set; OpenAI has renamed max_tokens, other servers have not."""
+    def _sampling(self, draw: int) -> dict[str, JsonValue]:
+        """The options that are set; OpenAI has renamed max_tokens, other servers have not.
+
+        Args:
+            draw: added to the seed, so that equal requests can be answered differently.
+        """
         limit = "max_completion_tokens" if _is_openai(self.url) else "max_tokens"
         wanted = {
             "temperature": self.options.temperature,
             limit: self.options.max_tokens,
-            "seed": self.options.seed,
+            "seed": None if self.options.seed is None else self.options.seed + draw,
         }
         return {name: value for name, value in wanted.items() if value is not None}
 

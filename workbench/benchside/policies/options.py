@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from benchside.manner import Feedback, Manner, ProtocolName
 from benchside.task import Frozen
+from benchside.tools import TOOL_NAMES
 
 
 class PolicyOptions(Frozen):
@@ -30,6 +32,11 @@ class PolicyOptions(Frozen):
         requests_per_minute: retries count; None for no limit.
         max_concurrent_requests: further ones wait their turn. This and the rate hold for all
             policies of a run that ask the same server together.
+        protocol: how the model acts; see `benchside.protocols`.
+        feedback: "oracle" grades each answer of the protocol medagentgym at once, as published:
+            not comparable with what is graded once.
+        compact_chars: where the conversation has more characters, the oldest observations are
+            shown as one-line notes until half are left; None: never.
         usd_per_million_input_tokens, usd_per_million_output_tokens: prices, for `cost_usd`.
     """
 
@@ -49,8 +56,33 @@ class PolicyOptions(Frozen):
     backoff_s: float = Field(0.5, ge=0)
     requests_per_minute: float | None = Field(None, gt=0)
     max_concurrent_requests: int = Field(64, ge=1)
+    protocol: ProtocolName = "native"
+    feedback: Feedback = "execution"
+    compact_chars: int | None = Field(None, ge=1000)
     usd_per_million_input_tokens: float | None = Field(None, ge=0)
     usd_per_million_output_tokens: float | None = Field(None, ge=0)
+
+    @model_validator(mode="after")
+    def _check_feedback(self) -> Self:
+        if self.feedback == "oracle" and self.protocol != "medagentgym":
+            raise ValueError(
+                "feedback oracle exists for parity with published runs: it needs the protocol "
+                "medagentgym"
+            )
+        return self
+
+    @property
+    def manner(self) -> Manner:
+        """How a policy with these options wants its episodes."""
+        tools = TOOL_NAMES if self.protocol == "medagentgym" else ()
+        return Manner(self.protocol, self.feedback, tools)
+
+    @property
+    def mark(self) -> str:
+        """What tells a policy's name from that of one with the usual protocol."""
+        if self.feedback == "oracle":
+            return f"[{self.protocol}, oracle: not comparable]"
+        return "" if self.protocol == "native" else f"[{self.protocol}]"
 
     @property
     def prices(self) -> tuple[float | None, float | None]:

@@ -8,6 +8,7 @@ a run lacks them, they may come from other runs of the same tasks.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from math import inf
@@ -23,7 +24,7 @@ from benchside.statistics.estimate import Estimate, clustered_mean
 
 By = Literal["suite", "category"]
 FLOOR_POLICIES = ("do-nothing", "constant", "dump")
-MODEL, BLIND = "openai:", "blind:"
+MODEL, BLIND, MEMORISER = re.compile(r"openai:([^,()\[\]]+)"), "blind:", "memoriser"
 COSTS = (
     "duration_s", "environment_s", "policy_s", "turns", "input_tokens", "output_tokens", "cost_usd",
 )  # fmt: skip
@@ -47,10 +48,11 @@ def scores(
     Returns:
         Columns `COLUMNS`. `measure` is success (of episodes), reward, pass@k, pass^k, majority@k
         and best@k (of tasks; `k` says which), duration_s and the like (means per scored episode),
-        floor (success of the best policy of `FLOOR_POLICIES`) or contamination (success of the
-        same model as `blind:MODEL`). Tasks with fewer than k scored samples are left out of
-        measures of k; n counts what was averaged, clusters the groups of tasks. `source` is the
-        run that a floor or baseline comes from where it is another one.
+        floor (success of the best policy of `FLOOR_POLICIES`), contamination (success of the
+        same model as `blind:MODEL`) or memorised (success of `memoriser`). Tasks with fewer than k
+        scored samples are left out of measures of k; n counts what was averaged, clusters the
+        groups of tasks. `source` is the run that a floor or baseline comes from where it is
+        another one.
     """
     episodes = run.episodes.assign(
         environment_s=run.episodes["start_s"].fillna(0) + run.episodes["kernel_s"],
@@ -132,7 +134,8 @@ class _Baseline:
 def _baselines(episodes: pd.DataFrame, source: str | None) -> Iterator[_Baseline]:
     for name, part in episodes.groupby("policy"):
         policy = str(name)
-        if policy.partition(":")[0] in FLOOR_POLICIES or policy.startswith(BLIND):
+        plain = policy.partition(":")[0]
+        if plain in (*FLOOR_POLICIES, MEMORISER) or policy.startswith(BLIND):
             yield _Baseline(policy, _success(part), source)
 
 
@@ -150,13 +153,17 @@ def _baselines_of(beside: Run | None, run: Run, asked: pd.DataFrame) -> Iterator
 def _beside(policy: str, baselines: Sequence[_Baseline]) -> Iterator[tuple[str, _Baseline]]:
     """The floor and the baseline of a policy; those of its own run go before others."""
     measured = [one for one in baselines if one.solved.n and one.policy != policy]
-    floors = [one for one in measured if not one.policy.startswith(BLIND)]
-    blind = [one for one in measured if one.policy == BLIND + policy.removeprefix(MODEL)]
+    floors = [one for one in measured if one.policy.partition(":")[0] in FLOOR_POLICIES]
+    memorised = [one for one in measured if one.policy == MEMORISER]
+    model = MODEL.search(policy)
+    blind = [one for one in measured if model and one.policy == BLIND + model[1]]
     if floors:
         own = [one for one in floors if one.source is None]
         yield "floor", max(own or floors, key=lambda one: one.solved.value or 0.0)
-    if blind and policy.startswith(MODEL):
+    if blind:
         yield "contamination", blind[0]
+    if memorised:
+        yield "memorised", memorised[0]
 
 
 def _success(part: pd.DataFrame) -> Estimate:
