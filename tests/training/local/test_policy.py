@@ -9,14 +9,19 @@ from peft import LoraConfig, get_peft_model
 from rich.console import Console
 
 from benchside.commands import RunRequest, run_suites
+from benchside.completer import Completer
 from benchside.errors import InputError
 from benchside.evaluation import Evaluation
 from benchside.library import prepare
 from benchside.policies import PolicyOptions, make_policy
+from benchside.policy import Conversation, Message, Turn
+from benchside.protocol import observation_messages, opening_messages
+from benchside.protocols.fenced import FencedForm
 from benchside.transcript import read_transcript
 from benchside_training.local.loading import load
 from benchside_training.local.policy import LocalPolicy
 from tests.training.local.small import llama, save, save_acting, tokenizer
+from tests.workbench.protocols.test_forms import TASK
 
 
 @pytest.fixture(scope="session")
@@ -103,3 +108,26 @@ def test_what_cannot_be_loaded_is_named(tmp_path: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"spoilt")
     with pytest.raises(InputError, match="cannot be loaded"):
         load(str(folder), PolicyOptions())
+
+
+async def test_it_speaks_in_plain_text_compacts_and_completes(tmp_path: Path) -> None:
+    options = PolicyOptions(
+        protocol="fenced", compact_chars=1500, max_tokens=4, temperature=0, kv_memory_mib=8
+    )
+    scaffold = make_policy(f"plan(hf:{save(tmp_path / 'model')})", options)
+    policy = scaffold.inner
+    assert policy.name.endswith("[fenced]") and isinstance(policy, Completer)
+    opening = opening_messages(TASK, "", (), FencedForm().system_prompt(TASK, ()))
+    turns: list[Turn] = []
+    for _ in range(3):
+        action = await policy.act(Conversation(TASK, opening, turns))
+        assert action.problem is not None and action.tokens is not None
+        assert "run_cell" not in tokenizer().decode(action.tokens.context_ids)
+        turns.append(Turn(action, None, observation_messages(action, "x" * 700)))
+    assert [turn.action.compacted for turn in turns] == [0, 0, 1]
+    assert [turn.action.tokens.restarted for turn in turns if turn.action.tokens] == [
+        False, False, True,
+    ]  # fmt: skip
+    said = await policy.complete([Message(role="user", content="Plan.")])
+    assert said.usage.output_tokens and "<|im_end|>" not in said.text
+    await scaffold.aclose()

@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from pydantic import JsonValue
 
+from benchside.compaction import compacted
+from benchside.completer import Completion
 from benchside.errors import InputError
 from benchside.policies.options import PolicyOptions
-from benchside.policy import Action, Conversation, Tokens, Usage
-from benchside.protocol import action_from_message, all_tools
+from benchside.policy import Action, Conversation, Message, Tokens, Usage
+from benchside.protocols import action_form
 from benchside_training.chat_template import ChatTemplate
 from benchside_training.local.engine import Engine
 from benchside_training.local.loading import LocalModel, load
@@ -52,9 +55,12 @@ class LocalPolicy:
     def __init__(
         self, name: str, loaded: LocalModel, engine: Engine, options: PolicyOptions | None = None
     ):
-        self.name = name
         self.options = options or PolicyOptions()
+        self.name = name + self.options.mark
+        self.manner = self.options.manner
+        self._form = action_form(self.options.protocol, self.options.feedback)
         self.engine = engine
+        self._model = name.partition(":")[2]
         self.stop_ids = loaded.stop_ids
         self._weights = loaded.weights
         self._tokenizer = loaded.tokenizer
@@ -67,7 +73,7 @@ class LocalPolicy:
         """What the run record keeps: model, weights, style of tool calls and options."""
         options: dict[str, JsonValue] = self.options.model_dump(mode="json")
         return {
-            **options, "policy": "hf", "model": self.name.partition(":")[2],
+            **options, "policy": "hf", "model": self._model,
             "weights": self._weights, "style": self._reader.style,
             "dtype": str(self.engine.model.dtype).removeprefix("torch."),
             "device": str(self.engine.model.device),
@@ -82,15 +88,17 @@ class LocalPolicy:
             InfrastructureError: the model failed.
         """
         started = time.monotonic()
-        context = await asyncio.to_thread(self._context, conversation)
+        shown, notes = compacted(conversation, self.options.compact_chars)
+        context = await asyncio.to_thread(self._context, shown, notes)
         sampled = await self.engine.sample(
-            context.ids, self._sampling(conversation), known=len(context.ids) - context.new
+            context.ids, self._sampling(_draw(conversation)), known=len(context.ids) - context.new
         )
         action = await asyncio.to_thread(
             self._action, conversation, context, sampled.ids, sampled.cut_off
         )
         return action.model_copy(
             update={
+                "compacted": notes,
                 "usage": Usage(
                     input_tokens=len(context.ids),
                     output_tokens=len(sampled.ids),
@@ -107,15 +115,33 @@ class LocalPolicy:
             }
         )
 
+    async def complete(self, messages: Sequence[Message], draw: int = 0) -> Completion:
+        """Ask for plain text, without tools; see `benchside.completer.Completer`."""
+        started = time.monotonic()
+        ids = await asyncio.to_thread(self._whole, messages)
+        sampled = await self.engine.sample(ids, self._sampling(draw), known=0)
+        kept = sampled.ids if sampled.cut_off else sampled.ids[:-1]
+        with self._tokenizing:
+            text = str(self._tokenizer.decode(kept, skip_special_tokens=True))
+        usage = Usage(
+            input_tokens=len(ids), output_tokens=len(sampled.ids), requests=1,
+            latency_s=time.monotonic() - started,
+        )  # fmt: skip
+        return Completion(text.rpartition("</think>")[2].strip(), usage)
+
+    def _whole(self, messages: Sequence[Message]) -> list[int]:
+        with self._tokenizing:
+            return self._template.whole(messages, ())
+
     async def check(self) -> None:
         """Nothing to check: the model has been loaded."""
 
     async def aclose(self) -> None:
         """Close the engine of a policy that was made from a string."""
 
-    def _sampling(self, conversation: Conversation) -> Sampling:
+    def _sampling(self, draw: int) -> Sampling:
         asked = self.options
-        seed = None if asked.seed is None else asked.seed + len(conversation.turns)
+        seed = None if asked.seed is None else asked.seed + draw
         return Sampling(
             max_tokens=asked.max_tokens or MAX_TOKENS,
             stop_ids=self.stop_ids,
@@ -125,11 +151,16 @@ class LocalPolicy:
             seed=seed,
         )
 
-    def _context(self, conversation: Conversation) -> _Context:
-        """The turns' own ids and the delta; the whole conversation where there is none."""
-        tools = all_tools(conversation.tools)
+    def _context(self, conversation: Conversation, notes: int) -> _Context:
+        """The turns' own ids and the delta; the whole conversation where there is none.
+
+        Args:
+            notes: observations that are shown as notes; the model has to be given all anew where
+                they were fewer the turn before.
+        """
+        tools = self._form.tools(conversation.tools)
         with self._tokenizing:
-            if conversation.turns:
+            if conversation.turns and conversation.turns[-1].action.compacted == notes:
                 history = _history([turn.action.tokens for turn in conversation.turns])
                 last = conversation.turns[-1]
                 delta = history and self._template.delta(
@@ -148,9 +179,13 @@ class LocalPolicy:
         with self._tokenizing:
             text = str(self._tokenizer.decode(ids if cut_off else ids[:-1]))
             before = str(self._tokenizer.decode(context.ids[-OPENED:]))
-        reply = self._reader.read(text, before, len(conversation.turns))
-        return action_from_message(
-            reply.message, Usage(), reply.reasoning, cut_off=cut_off, tools=conversation.tools
+        if self.options.protocol == "native":
+            reply = self._reader.read(text, before, len(conversation.turns))
+            message, reasoning = reply.message, reply.reasoning
+        else:
+            message, reasoning = Message(role="assistant", content=text), None
+        return self._form.action(
+            message, Usage(), reasoning, cut_off=cut_off, tools=conversation.tools
         )
 
 
@@ -160,6 +195,11 @@ class _OwnEnginePolicy(LocalPolicy):
     async def aclose(self) -> None:
         """End the engine's thread."""
         await self.engine.aclose()
+
+
+def _draw(conversation: Conversation) -> int:
+    """What tells this action's seed from those of the other turns and attempts."""
+    return len(conversation.turns) + 10_000 * conversation.attempt
 
 
 def make(argument: str, options: PolicyOptions) -> LocalPolicy:
