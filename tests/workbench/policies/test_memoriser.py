@@ -46,6 +46,7 @@ async def test_it_submits_what_it_remembers_and_names_the_task(suite: Suite) -> 
         make_policy("memoriser")
 
 
+@pytest.mark.slow
 def test_its_score_and_the_cost_of_each_step_stand_in_a_run(
     home: Path, suite: Suite, tmp_path: Path
 ) -> None:
