@@ -25,8 +25,8 @@ class Step:
     """What the server does with one request.
 
     Args:
-        manner: `send` all of it, `drop` the connection after half of the body, `silent` never
-            answer, or `drip` a byte at a time without end.
+        manner: `send` all of it, `close` the connection at once, `drop` it after half of the body,
+            `silent` never answer, or `drip` a byte at a time without end.
         delay_s: before the answer.
     """
 
@@ -34,7 +34,7 @@ class Step:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
-    manner: Literal["send", "drop", "silent", "drip"] = "send"
+    manner: Literal["send", "close", "drop", "silent", "drip"] = "send"
     delay_s: float = 0.0
 
 
@@ -124,8 +124,12 @@ class ChatServer:
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
 
     @property
+    def root(self) -> str:
+        return f"http://127.0.0.1:{self._http.server_port}"
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}/v1"
+        return f"{self.root}/v1"
 
     @property
     def bodies(self) -> list[dict[str, Any]]:
@@ -148,11 +152,15 @@ class ChatServer:
 
     def begin(self, request: Request) -> Step:
         with self._lock:
-            step = self.script[min(len(self.requests), len(self.script) - 1)]
+            step = self.chosen(request)
             self.requests.append(request)
             self._open += 1
             self.most_at_once = max(self.most_at_once, self._open)
         return step
+
+    def chosen(self, request: Request) -> Step:
+        """The step for a request that has just arrived."""
+        return self.script[min(len(self.requests), len(self.script) - 1)]
 
     def end(self) -> None:
         with self._lock:
@@ -185,6 +193,8 @@ class _Handler(BaseHTTPRequestHandler):
             closing.wait()
             return
         closing.wait(step.delay_s)
+        if step.manner == "close":
+            return
         self.send_response(step.status)
         self.send_header("content-type", step.content_type)
         for name, value in step.headers.items():

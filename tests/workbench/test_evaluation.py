@@ -13,15 +13,17 @@ from rich.console import Console
 import benchside
 from benchside.budget import Ledger
 from benchside.commands import RunRequest, run_suites
-from benchside.errors import InputError
+from benchside.episode import UNSCORED
+from benchside.errors import InputError, ServerDownError
 from benchside.evaluation import Budget, Evaluation, read_evaluation
 from benchside.library import Suite
+from benchside.policies.fault import status_fault
 from benchside.policies.options import PolicyOptions
 from benchside.policies.provider import Provider, Providers
 from benchside.regrade import regrade
 from benchside.store import RunFolder
 from benchside_kernels.makers import open_kernels
-from tests.workbench.chat_server import ChatServer, call
+from tests.workbench.chat_server import ChatServer, call, status
 
 SUBMIT = call(("submit", {"value": 1}))  # 11 tokens in, 7 out
 
@@ -92,7 +94,7 @@ async def test_limits_and_budget_in_a_run(home: Path, suite: Suite, tmp_path: Pa
             "limits": {"max_turns": 1},
         }  # fmt: skip
         said = await evaluate(home, out, **asked, budget={"tokens": 19})
-        assert "the budget is spent (36 of 19 tokens): 2 episodes were not run" in said
+        assert "the budget is spent (36 of 19 tokens): 2 episodes were not finished" in said
         said = await evaluate(home, out, resume=True, **asked, budget={"tokens": 36})
         assert "36 of 36 tokens): 2 episodes" in said
         assert len(benchside.load_run(out).episodes) == 2
@@ -120,6 +122,47 @@ async def test_options_of_the_other_engine_are_refused(
     with pytest.raises(InputError, match=phrase):
         await run_suites(request, home, Console(file=io.StringIO()))
     assert not (tmp_path / "run" / "run.json").exists()
+
+
+async def test_a_run_stops_at_its_budget_to_within_one_call_of_each_worker(
+    home: Path, suite: Suite, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    cell = call(("run_cell", {"code": "1"}))  # 18 tokens
+    asked = {"suites": [{"name": "power", "limit": 4}], "limits": {"max_turns": 5}, "parallel": 2}
+    with ChatServer(cell) as server:
+        asked["policies"] = [{"policy": "openai:m", "base_url": server.url}]
+        said = await evaluate(home, out, **asked, budget={"tokens": 60})
+        asked_first = len(server.requests) - 1  # without the check
+        assert "4 episodes were not finished" in said
+        assert asked_first in (4, 5), "60 tokens are 3.3 calls, and one more of the other worker"
+        assert not RunFolder(out).rows(), "what the budget cut short is neither wrong nor truncated"
+        said = await evaluate(home, out, resume=True, **asked, budget={"tokens": 10_000})
+        assert "the budget is spent" not in said
+    rows = RunFolder(out).rows().values()
+    assert [(row.end_reason, row.turns) for row in rows] == [("max_turns", 5)] * 4
+    spent = Ledger(Budget(tokens=10_000), RunFolder(out)).tokens
+    assert spent == 18 * (asked_first + 4 * 5), "what was cut short has been spent, too"
+
+
+async def test_a_server_that_stays_down_ends_the_run_and_costs_no_episode(
+    home: Path, suite: Suite, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    asked: dict[str, object] = {"suites": [{"name": "power", "limit": 3}], "parallel": 2}
+    with ChatServer(SUBMIT, SUBMIT, status(500)) as server:
+        policy = {
+            "policy": "openai:m", "base_url": server.url, "backoff_s": 0.001,
+            "max_retries": 50, "max_downtime_s": 0.01,
+        }  # fmt: skip
+        asked["policies"] = [policy]
+        with pytest.raises(ServerDownError, match="given up after"):
+            await evaluate(home, out, **asked)
+        assert len(RunFolder(out).rows()) <= 1
+        server.script = [SUBMIT]
+        await evaluate(home, out, resume=True, **asked)
+    rows = RunFolder(out).rows().values()
+    assert len(rows) == 3 and not any(row.outcome in UNSCORED for row in rows)
 
 
 def test_what_was_interrupted_has_been_spent_too(finished_run: Path, tmp_path: Path) -> None:
@@ -175,8 +218,8 @@ async def test_a_busy_server_is_asked_less_and_then_more_again() -> None:
             group.create_task(ask())
     assert most == 8
     async with provider.slot(), provider.slot(), provider.slot(), provider.slot():
-        provider.answered(429)
-        provider.answered(429)  # of the same moment: the same refusal
+        provider.answered(status_fault(429, {}, ""))
+        provider.answered(status_fault(429, {}, ""))  # of the same moment: the same refusal
     assert provider.allowed == 2
     most = 0
     async with asyncio.TaskGroup() as group:
@@ -186,7 +229,7 @@ async def test_a_busy_server_is_asked_less_and_then_more_again() -> None:
     for _ in range(100):
         provider.answered(None)
     assert provider.allowed == 8
-    provider.answered(400)
+    provider.answered(status_fault(400, {}, ""))
     assert provider.allowed == 8
 
 

@@ -11,6 +11,7 @@ from benchside.budget import Ledger
 from benchside.engines.engine import Engine, NodeLostError
 from benchside.engines.local import LocalEngine
 from benchside.episode import UNSCORED, Provenance
+from benchside.errors import BudgetSpentError, ServerDownError
 from benchside.evaluation import Budget
 from benchside.isolation import check_isolation
 from benchside.library import Suite
@@ -104,7 +105,8 @@ async def run_on(
     """Run episodes, `parallel` at a time; each row is appended once its transcript is in place.
 
     Args:
-        budget: no episode is started once it is spent; None for no limit.
+        budget: once it is spent, episodes that are running end after their turn, unfinished; None
+            for no limit.
 
     Returns:
         What the budget has stopped, in words; None where everything was run.
@@ -112,6 +114,7 @@ async def run_on(
     Raises:
         InputError: a task needs a stronger isolation; nothing was run.
         StoreError: the folder cannot be written; what was finished before is kept.
+        ServerDownError: a model server was given up; what is running then stays unfinished.
     """
     check_isolation((assignment.task for assignment in assignments), engine.isolation)
     ledger = Ledger(budget or Budget(), folder)
@@ -119,8 +122,10 @@ async def run_on(
 
     async def work(assignment: Assignment) -> None:
         nonlocal left
-        left -= 1
         row = await _play(engine, assignment, folder, ledger)
+        if row is None:
+            return
+        left -= 1
         await asyncio.to_thread(folder.append, row)
         on_episode(row)
 
@@ -138,8 +143,15 @@ def unfinished(assignments: Sequence[Assignment], folder: RunFolder) -> list[Ass
 
 async def _play(
     engine: Engine, assignment: Assignment, folder: RunFolder, ledger: Ledger
-) -> EpisodeRow:
-    """Play an episode; again where infrastructure spoiled it, or its node has vanished."""
+) -> EpisodeRow | None:
+    """Play an episode; again where infrastructure spoiled it, or its node has vanished.
+
+    Returns:
+        Its row; None where the budget has cut it short: it stays unfinished.
+
+    Raises:
+        ServerDownError: the server of its model was given up.
+    """
 
     def keep_turn(turn: Turn) -> None:
         folder.append_turn(assignment.episode_id, turn)
@@ -152,6 +164,13 @@ async def _play(
             row = await engine.play(assignment, keep_turn)
         except NodeLostError:
             continue  # the episode had no part in that
+        except BudgetSpentError:  # of an engine that plays elsewhere
+            return None
+        kind, _, message = (row.error or "").partition(": ")
+        if kind == BudgetSpentError.__name__:
+            return None
+        if kind == ServerDownError.__name__:
+            raise ServerDownError(message)
         attempts += 1
         if row.outcome != "infrastructure_error" or attempts == ATTEMPTS:
             return row

@@ -1,4 +1,8 @@
-"""`Ledger`: what a run has spent so far, and whether another episode may start.
+"""`Ledger`: what a run has spent so far, and whether it may go on.
+
+Once the budget is spent, an episode that is running ends after its turn, without an outcome; it is
+run again when the run goes on with more. So a run costs at most one action of each of its workers
+beyond its budget, and nothing is scored as wrong for the budget's sake.
 
 It counts from the run folder, so that a killed run goes on where it was: all rows, those of
 episodes that were run again too, and the turns of attempts that gave no row.
@@ -8,6 +12,7 @@ from __future__ import annotations
 
 import json
 
+from benchside.errors import BudgetSpentError
 from benchside.evaluation import Budget
 from benchside.policy import Turn, Usage
 from benchside.store import RunFolder
@@ -40,8 +45,18 @@ class Ledger:
                     self.charge_usage(Usage.model_validate(action.get("usage", {})))
 
     def charge(self, turn: Turn) -> None:
-        """Add what a turn of a running episode has cost."""
+        """Add what a turn of a running episode has cost.
+
+        Raises:
+            BudgetSpentError: it was the last one; not of a turn that has submitted.
+        """
         self.charge_usage(turn.action.usage)
+        submitted = turn.result is not None and turn.result.submission is not None
+        if self.spent is not None and not submitted:
+            raise BudgetSpentError(
+                f"the run's budget is spent: {self.spent}",
+                fix="raise the budget, then go on with --resume",
+            )
 
     def charge_usage(self, usage: Usage) -> None:
         """Add the cost of one action."""

@@ -45,10 +45,18 @@ from benchside.runs import load_run
 from benchside.serving.desk import Offer
 from benchside.statistics import compare, rates_by
 from benchside.statistics import scores as score_rows
+from benchside.statistics.costs import costs
 from benchside.statistics.step_costs import step_costs
 from benchside.store import RunFolder
 from benchside.suite_facts import SuiteFacts, cost_table, suite_list, total_line
-from benchside.tables import comparison_line, outcome_line, result_table, score_table, step_table
+from benchside.tables import (
+    comparison_line,
+    cost_lines,
+    outcome_line,
+    result_table,
+    score_table,
+    step_table,
+)
 from benchside.task import Split
 from benchside.tools import TOOL_NAMES, checked_tools
 from benchside.transcript import read_transcript
@@ -289,11 +297,11 @@ def run(
         typer.Option(help=f"Offered to models, repeatable: {', '.join(TOOL_NAMES)}."),
     ] = None,
     base_url: Annotated[
-        str | None, typer.Option(help="openai: server, such as http://localhost:8000/v1")
+        str | None, typer.Option(help="Models: server, such as http://localhost:8000/v1")
     ] = None,
-    temperature: Annotated[float | None, typer.Option(help="openai: sampling.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="openai: per answer.")] = None,
-    requests_per_minute: Annotated[float | None, typer.Option(help="openai: limit.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Models: sampling.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Models: per answer.")] = None,
+    requests_per_minute: Annotated[float | None, typer.Option(help="Models: limit.")] = None,
     protocol: Annotated[
         ProtocolName, typer.Option(help="How models act: by tool calls or in plain text.")
     ] = "native",
@@ -302,6 +310,15 @@ def run(
     ] = "execution",
     engine: EngineOption = "local",
     store: Store = None,
+    images: Annotated[
+        bool, typer.Option("--images", help="The model can see: show it what cells display.")
+    ] = False,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Take answers to equal requests from the home folder.")
+    ] = False,
+    prices: Annotated[
+        Path | None, typer.Option(help="YAML file of prices; see docs/policies.md.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run policies on suites; each episode leaves a graded notebook in the run folder."""
@@ -313,6 +330,7 @@ def run(
     options = {
         "base_url": base_url, "temperature": temperature, "max_tokens": max_tokens,
         "requests_per_minute": requests_per_minute, "protocol": protocol, "feedback": feedback,
+        "images": images, "cache": cache,
     }  # fmt: skip
     asked = Evaluation(
         suites=tuple(
@@ -323,8 +341,8 @@ def run(
             for name in dict.fromkeys(policy)
         ),
         samples=samples, seed=seed, parallel=parallel, isolation=isolation,
-        with_quarantined=with_quarantined, tools=checked_tools(tool or ()),
-    )  # fmt: skip
+        with_quarantined=with_quarantined, tools=checked_tools(tool or ()), prices=prices,
+    ).priced(Path())  # fmt: skip
     keep_s = None if keep is None else 60 * keep
     _run(RunRequest(asked, out, resume, keep_s, engine, store), as_json)
 
@@ -389,11 +407,16 @@ def scores(
     found = score_rows(loaded, by, beside=None if beside is None else load_run(beside))
     policies = [name for name in dict.fromkeys(loaded.episodes["policy"]) if name != against]
     compared = [compare(loaded.episodes, name, against) for name in policies if against]
+    cost = costs(loaded.episodes)
     if as_json:
         listed = json.loads(found.to_json(orient="records"))
-        print(json.dumps({"scores": listed, "compared": [asdict(one) for one in compared]}))
+        paid = json.loads(cost.to_json(orient="records"))
+        paired = [asdict(one) for one in compared]
+        print(json.dumps({"scores": listed, "costs": paid, "compared": paired}))
         return
     console.print(score_table(found))
+    if len(cost):
+        console.print(cost_lines(cost))
     for one in compared:
         console.print(comparison_line(one), soft_wrap=True)
     for defect in loaded.defects:

@@ -197,7 +197,8 @@ async def _run(
     if spent is not None:
         left = len(owed) - sum(counts.values())
         console.print(
-            f"the budget is spent ({spent}): {left} episodes were not run; raise it and --resume"
+            f"the budget is spent ({spent}): {left} episodes were not finished; "
+            "raise it and --resume"
         )
 
 

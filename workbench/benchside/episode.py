@@ -64,6 +64,8 @@ class EpisodeUsage(Frozen):
     requests: int | None = None
     cost_usd: float | None = None
     malformed: int | None = None
+    cached_tokens: int | None = None
+    cache_hits: int | None = None
 
 
 class Provenance(Frozen):

@@ -7,6 +7,8 @@ BenchsideError            the command line prints the message and exits with 2
 ├── StoreError            the run or home folder cannot be read or written
 ├── GraderError           a grader failed on an answer key or crashed: never a reward
 └── InfrastructureError   kernel or model server failed: retried or left out, never a reward
+    ├── ServerDownError   a model server was given up: the run ends, what it owes is not scored
+    └── BudgetSpentError  the run may cost no more: so
 
 PolicyError               the policy itself failed (not its cell): recorded on the episode
 """
@@ -60,6 +62,14 @@ class GraderError(BenchsideError):
 
 class InfrastructureError(BenchsideError):
     """A kernel or a model server failed; the episode is retried or left out, never scored 0."""
+
+
+class ServerDownError(InfrastructureError):
+    """A model server fails every request and was given up: the run ends here."""
+
+
+class BudgetSpentError(InfrastructureError):
+    """The run's budget was used up in the middle of an episode, which is not finished."""
 
 
 class PolicyError(BenchsideError):

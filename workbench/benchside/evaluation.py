@@ -13,10 +13,13 @@ from pydantic import Field, field_validator
 from benchside.errors import InputError
 from benchside.manifests import read_yaml
 from benchside.policies import PolicyOptions
+from benchside.policies.prices import read_prices
 from benchside.policy import ToolName
 from benchside.task import Frozen, Split, TaskSpec
 from benchside.tools import checked_tools
 from benchside_kernels.sandbox import Level
+
+_PRICED = ("openai:", "anthropic:", "gemini:", "blind:")
 
 
 class SuiteChoice(Frozen):
@@ -54,7 +57,8 @@ class LimitChoice(Frozen):
 class Budget(Frozen):
     """What a run may cost in all, resumptions and failed attempts included; None for no limit.
 
-    No episode is started once it is spent. Those that are running then are finished.
+    Once it is spent, no episode is started, and those that are running end after their turn: they
+    have no outcome, and are run again when the run goes on with more.
 
     Args:
         tokens: input and output together.
@@ -76,6 +80,7 @@ class Evaluation(Frozen):
         isolation: level of the kernels; None for the strongest that this machine gives.
         with_quarantined: run the tasks, too, that the gate holds back.
         tools: offered beside `run_cell` and `submit`.
+        prices: file of prices for policies that have none of their own, relative to this one.
     """
 
     suites: tuple[SuiteChoice, ...] = Field(min_length=1)
@@ -88,6 +93,7 @@ class Evaluation(Frozen):
     isolation: Level | None = None
     with_quarantined: bool = False
     tools: tuple[ToolName, ...] = ()
+    prices: Path | None = None
 
     @field_validator("suites", mode="before")
     @classmethod
@@ -122,18 +128,34 @@ class Evaluation(Frozen):
         # validated anew: a copy would keep the hash that it was asked for before
         return TaskSpec.model_validate({**task.model_dump(), "limits": limits})
 
+    def priced(self, beside: Path) -> Evaluation:
+        """Return this evaluation with the prices of its file.
+
+        Args:
+            beside: the folder that `prices` is relative to.
+
+        Raises:
+            InputError: the file cannot be read, or is no list of prices.
+        """
+        if self.prices is None:
+            return self
+        listed = read_prices(beside / self.prices)
+        policies = tuple(listed.priced(choice.policy, choice) for choice in self.policies)
+        return self.model_copy(update={"policies": policies})
+
 
 def read_evaluation(path: Path) -> Evaluation:
     """Read a YAML file; `InputError` names file, field, value and fix."""
-    found = read_yaml(path, Evaluation)
+    found = read_yaml(path, Evaluation).priced(path.parent)
     if found.budget.usd is not None or found.limits.max_cost_usd is not None:
         for choice in found.policies:
-            asks = any(name in choice.policy for name in ("openai:", "blind:"))
+            asks = any(name in choice.policy for name in _PRICED)
             if asks and None in choice.prices:
                 raise InputError(
                     "a budget in dollars needs the policy's prices", where=f"{path}: policies",
                     value=choice.policy,
-                    fix="give usd_per_million_input_tokens and usd_per_million_output_tokens",
+                    fix="give usd_per_million_input_tokens and usd_per_million_output_tokens, or a "
+                    "file of prices",
                 )  # fmt: skip
     return found
 

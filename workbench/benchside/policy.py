@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from benchside.task import Frozen, TaskSpec
 from benchside_kernels.cell import CellResult
@@ -32,23 +32,50 @@ class ToolCall(Frozen):
     arguments: Text
 
 
+class NativeMessage(Frozen):
+    """An assistant's message in a backend's own form, to be sent back to it unchanged.
+
+    Some backends sign their hidden reasoning and refuse a tool call that comes back without it.
+
+    Args:
+        form: of which backends, such as "anthropic"; others ignore it.
+        parts: blocks or parts of the message.
+    """
+
+    form: str
+    parts: tuple[dict[str, JsonValue], ...]
+
+
 class Message(Frozen):
-    """One message of a conversation in the shape of the OpenAI chat API."""
+    """One message of a conversation in the shape of the OpenAI chat API.
+
+    Args:
+        native: kept where the shape above does not hold all that its backend wants back.
+    """
 
     role: Literal["system", "user", "assistant", "tool"]
     content: Text | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: Text | None = None
+    native: NativeMessage | None = None
 
 
 class Usage(Frozen):
-    """What one action cost; `None` means not measured."""
+    """What one action cost; `None` means not measured.
+
+    Args:
+        cached_tokens: of `input_tokens`, those that the server had in its own cache.
+        requests: that were sent, failed ones included.
+        cache_hits: answers from Benchside's response cache: no request, no cost.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     requests: int | None = None
     latency_s: float | None = None
     cost_usd: float | None = None
+    cached_tokens: int | None = None
+    cache_hits: int | None = None
 
     def __add__(self, other: Usage) -> Usage:
         """Return the sum, field by field; None where neither was measured."""
@@ -59,6 +86,22 @@ class Usage(Frozen):
                 for name, value in mine.items()
             }
         )
+
+
+class ShownImage(Frozen):
+    """An image that a model was shown: a reference to the output of a cell, which holds it.
+
+    Args:
+        output: place among the cell's outputs.
+        width, height: in pixels, as shown; `scaled` from more.
+    """
+
+    cell_id: str
+    output: int
+    mime: str
+    width: int
+    height: int
+    scaled: bool = False
 
 
 ToolName = Literal["request_info", "terminal", "debug"]
@@ -175,6 +218,7 @@ class Action(Frozen):
             episode goes on in a fresh kernel.
         ignored: code blocks of the message that were not executed, as only the first is.
         compacted: how many of the oldest observations the model was shown as a one-line note.
+        images: that the model was shown for the first time before this action.
     """
 
     message: Message
@@ -189,6 +233,7 @@ class Action(Frozen):
     draft: bool = False
     ignored: int = 0
     compacted: int = 0
+    images: tuple[ShownImage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

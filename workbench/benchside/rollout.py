@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchside.asker import Asker, Clock, asking
 from benchside.episode import (
     EndReason,
     Episode,
@@ -243,20 +244,20 @@ async def _take_turns(
 ) -> None:
     """Alternate policy and kernel until a submission or a limit; sets `progress.reason`."""
     limits = assignment.task.limits
-    deadline = progress.started + limits.episode_timeout_s
+    clock = Clock(progress.started + limits.episode_timeout_s)
     idle = 0
     while True:
         if len(progress.turns) >= limits.max_turns:
             progress.reason = "max_turns"
             return
-        action = await _act(assignment, progress, deadline)
+        action = await _act(assignment, progress, clock)
         if action is None:
             return
         result, told = None, action.problem
         if action.asks is not None:
             told = await _told(assignment, action.asks, tuple(progress.turns), session)
         if action.code is not None:
-            left_s = max(deadline - time.monotonic(), 0.1)
+            left_s = max(clock.left_s, 0.1)
             result = await session.run(action.code, min(limits.cell_timeout_s, left_s))
             progress.kernel_s += result.duration_s
             if session.lost and result.submission is None:
@@ -273,7 +274,7 @@ async def _take_turns(
             progress.submitted = Submitted(value=result.submission.value)
         elif (spent := _spent(assignment.task, progress)) is not None:
             progress.reason = spent
-        elif time.monotonic() >= deadline:
+        elif clock.left_s <= 0:
             progress.reason = "episode_timeout"
         elif not session.alive:
             progress.reason = "kernel_restarts"
@@ -284,22 +285,23 @@ async def _take_turns(
         return
 
 
-async def _act(assignment: Assignment, progress: _Progress, deadline: float) -> Action | None:
+async def _act(assignment: Assignment, progress: _Progress, clock: Clock) -> Action | None:
     """Ask the policy; None where the episode ends instead, by its time or by the policy's error."""
     conversation = Conversation(
         assignment.task, progress.opening, tuple(progress.turns), assignment.tools
     )
     asked = time.monotonic()
     try:
-        async with asyncio.timeout(deadline - asked) as clock:
-            action = await assignment.policy.act(conversation)
+        async with asyncio.timeout(clock.left_s) as limit:
+            with clock.limiting(limit), asking(Asker(assignment.sample, clock)):
+                action = await assignment.policy.act(conversation)
         if not isinstance(action, Action):
             raise PolicyError(f"act() returned a {type(action).__name__}, not an Action")
         return action
     except (InfrastructureError, DataMissingError, IntegrityError):
         raise  # a server or our own data: not the policy's fault
     except Exception as error:  # one capture point for whatever a policy may do
-        if isinstance(error, TimeoutError) and clock.expired():
+        if isinstance(error, TimeoutError) and limit.expired():
             progress.reason = "episode_timeout"
         else:
             _record(progress, error, "policy_error")
@@ -487,6 +489,8 @@ def _usage(progress: _Progress, duration_s: float) -> EpisodeUsage:
         output_tokens=spent.output_tokens,
         requests=spent.requests,
         cost_usd=spent.cost_usd,
+        cached_tokens=spent.cached_tokens,
+        cache_hits=spent.cache_hits,
         malformed=sum(turn.action.problem is not None for turn in progress.turns),
     )
 

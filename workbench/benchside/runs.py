@@ -24,6 +24,7 @@ _EPISODE_TYPES = {
     "peak_mib": "float64", "output_chars": "Int64", "input_tokens": "Int64",
     "output_tokens": "Int64", "requests": "Int64", "cost_usd": "float64",
     "malformed": "Int64",
+    "cached_tokens": "Int64", "cache_hits": "Int64",
 }  # fmt: skip
 
 

@@ -105,6 +105,8 @@ class EpisodeRow(Frozen):
     cost_usd: float | None = None  # rows of before have none
     malformed: int | None = None  # rows of before have none
     feedback: Feedback | None = None  # rows of before have none
+    cached_tokens: int | None = None  # rows of before have none
+    cache_hits: int | None = None  # rows of before have none
     grader: str | None
     isolation: str
     error: str | None

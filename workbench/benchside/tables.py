@@ -115,3 +115,23 @@ def comparison_line(found: Comparison) -> str:
         f"better on {found.only_first}, worse on {found.only_second}; "
         f"permutation p={found.permutation_p:.2g}{mcnemar}"
     )
+
+
+def cost_lines(costs: pd.DataFrame) -> Table:
+    """Costs as of `benchside.statistics.costs`: policies (rows); what is not known is a dash."""
+    table = Table(
+        title="Cost of finished episodes", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    table.add_column("policy", overflow="fold", min_width=16)
+    for column in costs.columns[1:]:
+        table.add_column(column.replace("_", " ").replace("usd", "$"), justify="right")
+    for row in costs.itertuples(index=False):
+        table.add_row(Text(str(row[0])), *map(show_cost, row[1:]))
+    return table
+
+
+def show_cost(value: Any) -> str:
+    """One count or amount of dollars as text."""
+    if pd.isna(value):
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}"

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from benchside.errors import BenchsideError, InfrastructureError, InputError, PolicyError
-from benchside.policies.openai_chat import MAX_RETRY_AFTER_S, OpenAIPolicy
+from benchside.policies.model_policy import MAX_RETRY_AFTER_S
+from benchside.policies.openai_chat import OpenAIPolicy
 from benchside.policies.options import PolicyOptions
 from benchside.policy import Action, Conversation, Turn
 from benchside.protocol import observation_messages, observation_text, opening_messages

@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from benchside.asker import asker
+from benchside.policies.fault import Fault
 from benchside.policies.options import PolicyOptions
 from benchside.policies.provider import Providers
 
@@ -39,6 +41,8 @@ class Limits:
 
         holding = self._held[node][ticket] = asyncio.create_task(hold())
         await asyncio.wait((entered, holding), return_when=asyncio.FIRST_COMPLETED)
+        if holding.done() and not holding.cancelled():
+            holding.result()  # the server was given up
 
     async def leave(self, node: str, ticket: int) -> None:
         """Give a slot back, or the wait for it up."""
@@ -46,9 +50,9 @@ class Limits:
         if holding is not None:
             holding.cancel()
 
-    async def answered(self, url: str, status: int | None) -> None:
+    async def answered(self, url: str, fault: Fault | None) -> None:
         """Adapt to an answer; see `Provider.answered`."""
-        self._providers.at(url).answered(status)
+        self._providers.at(url).answered(fault)
 
     async def forget(self, node: str) -> None:
         """Free all slots of a node that is gone."""
@@ -72,17 +76,18 @@ class SharedProvider:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Hold one of the open requests, and wait for its turn."""
+        """Hold one of the open requests, and wait for its turn; an episode's time stands still."""
         ticket = next(self._tickets)
         try:
-            await self._limits.enter.remote(self._node, ticket, self._url)
+            with asker().clock.stopped():
+                await self._limits.enter.remote(self._node, ticket, self._url)
             yield
         finally:
             self._limits.leave.remote(self._node, ticket)
 
-    def answered(self, status: int | None) -> None:
+    def answered(self, fault: Fault | None) -> None:
         """Adapt to an answer."""
-        self._limits.answered.remote(self._url, status)
+        self._limits.answered.remote(self._url, fault)
 
 
 class SharedProviders:

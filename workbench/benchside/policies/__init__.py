@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import json
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
@@ -42,10 +43,19 @@ POLICY_FORMS = {
     "cheat": "cheat",
     "memoriser": "memoriser",
     "openai": "openai:MODEL",
+    "anthropic": "anthropic:MODEL",
+    "gemini": "gemini:MODEL",
     "blind": "blind:MODEL",
     "human": "human[:lab]",
 }
 """The known policies by name, each with the form of its string."""
+
+MODEL_FORMS = {
+    "openai": ("benchside.policies.openai_chat", "OpenAIPolicy"),
+    "anthropic": ("benchside.policies.anthropic_chat", "AnthropicPolicy"),
+    "gemini": ("benchside.policies.gemini_chat", "GeminiPolicy"),
+}
+"""Backends behind servers by the name of their wire format: module and class."""
 
 PLUGGED = "benchside.policies"
 """Entry points of packages that bring policies of their own: each names a function
@@ -134,10 +144,11 @@ def _make(
         "dump": dump_policy,
         "cheat": cheat_policy,
         "memoriser": lambda: _memoriser(memory),
-        "openai": lambda: _openai(argument, options, providers, blind=False),
-        "blind": lambda: _openai(argument, options, providers, blind=True),
         "human": lambda: _human(argument),
+        "blind": lambda: _blind(argument, options, providers),
     }
+    if name in MODEL_FORMS:
+        return _model(name, argument, options, providers, blind=False)
     return makers[name]()
 
 
@@ -201,10 +212,23 @@ def _human(argument: str) -> ShippedPolicy:
     return LabPolicy()
 
 
-def _openai(
-    model: str, options: PolicyOptions, providers: ModelServers | None, *, blind: bool
-) -> ShippedPolicy:
-    # imported here: the client takes about a second to load, and only this policy needs it
-    from benchside.policies.openai_chat import OpenAIPolicy  # noqa: PLC0415
+def _blind(argument: str, options: PolicyOptions, providers: ModelServers | None) -> ShippedPolicy:
+    """The blind policy of a model; "blind:MODEL" is short for "blind:openai:MODEL"."""
+    form, _, model = argument.partition(":")
+    if form in MODEL_FORMS and model:
+        return _model(form, model, options, providers, blind=True)
+    return _model("openai", argument, options, providers, blind=True)
 
-    return OpenAIPolicy(model, options, blind=blind, providers=providers)
+
+def _model(
+    form: str, model: str, options: PolicyOptions, providers: ModelServers | None, *, blind: bool
+) -> ShippedPolicy:
+    module, name = MODEL_FORMS[form]
+    try:  # imported here: a client takes about a second to load, and some are optional extras
+        policy: Callable[..., ShippedPolicy] = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"policy {form} needs a package that is not installed: {error.name}",
+            value=f"{form}:{model}", fix=f"pip install 'benchside[{form}]'",
+        ) from None  # fmt: skip
+    return policy(model, options, blind=blind, providers=providers)

@@ -1,17 +1,23 @@
-"""Reading a chat completion as servers really send it: strict where it matters, lenient elsewhere.
+"""`ChatReply`: one reply of a model; and reading it from an OpenAI chat completion.
 
-Content may be text, parts or missing; tool calls may lack ids, repeat them, or carry arguments as
-an object instead of text; reasoning goes by two names; usage may be absent.
+Servers are read as they really are: strict where it matters, lenient elsewhere. Content may be
+text, parts or missing; tool calls may lack ids, repeat them, or carry arguments as an object
+instead of text; reasoning goes by two names; usage may be absent.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 
 from benchside.policy import Message, ToolCall
+from benchside.protocol import parse_json
+
+Form = TypeVar("Form", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +26,9 @@ class ChatReply:
 
     Args:
         reasoning: hidden reasoning, where the server shows it.
+        input_tokens: all of them, those included that the server had cached.
+        cached_tokens: of the input, read from the server's cache.
+        written_tokens: of the input, written to the server's cache, where that has its own price.
         cut_off: the model reached its token limit.
     """
 
@@ -28,6 +37,11 @@ class ChatReply:
     input_tokens: int | None
     output_tokens: int | None
     cut_off: bool
+    cached_tokens: int | None = None
+    written_tokens: int | None = None
+
+
+INVALID = "invalid_arguments"
 
 
 class _Function(BaseModel):
@@ -57,9 +71,19 @@ class _Choice(BaseModel):
     finish_reason: JsonValue = None
 
 
+class _PromptDetails(BaseModel):
+    cached_tokens: int | None = None
+
+
 class _Usage(BaseModel):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+
+    @property
+    def cached_tokens(self) -> int | None:
+        details = self.prompt_tokens_details
+        return None if details is None else details.cached_tokens
 
 
 class _Completion(BaseModel):
@@ -73,7 +97,7 @@ def read_reply(text: str) -> ChatReply:
     Raises:
         ValueError: the text is no JSON, or has no choice with a message; says which.
     """
-    completion = _validated(text)
+    completion = validated(text, _Completion)
     choice, usage = completion.choices[0], completion.usage or _Usage()
     sent = choice.message
     content = sent.content
@@ -90,10 +114,16 @@ def read_reply(text: str) -> ChatReply:
         input_tokens=usage.prompt_tokens,
         output_tokens=usage.completion_tokens,
         cut_off=choice.finish_reason == "length",
+        cached_tokens=usage.cached_tokens,
     )
 
 
-def _validated(text: str) -> _Completion:
+def validated(text: str, form: type[Form]) -> Form:
+    """Return a server's JSON as the parts of it that are read.
+
+    Raises:
+        ValueError: the text is no JSON, or a part is missing or of another type; says which.
+    """
     try:
         # some servers send lone surrogates, which neither a notebook nor pydantic can hold
         clean = json.dumps(json.loads(text), ensure_ascii=False).encode(errors="replace")
@@ -102,7 +132,7 @@ def _validated(text: str) -> _Completion:
     except RecursionError:
         raise ValueError("JSON that is nested too deeply") from None
     try:
-        return _Completion.model_validate_json(clean)
+        return form.model_validate_json(clean)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the whole"
@@ -110,14 +140,21 @@ def _validated(text: str) -> _Completion:
 
 
 def _tool_calls(sent: list[_ToolCall]) -> tuple[ToolCall, ...]:
-    """The calls with ids that tell them apart, since each tool reply names its call."""
+    named = [(call.id, call.function.name, call.function.arguments) for call in sent]
+    return tool_calls(named)
+
+
+def tool_calls(sent: Iterable[tuple[str | None, str | None, JsonValue]]) -> tuple[ToolCall, ...]:
+    """Return calls, given as id, name and arguments, with ids that tell them apart.
+
+    Each tool reply names its call.
+    """
     calls: list[ToolCall] = []
-    for index, call in enumerate(sent):
-        id_ = call.id or f"call_{index}"
+    for index, (given, name, arguments) in enumerate(sent):
+        id_ = given or f"call_{index}"
         while id_ in {other.id for other in calls}:
             id_ += "_"
-        arguments = _arguments_text(call.function.arguments)
-        calls.append(ToolCall(id=id_, name=call.function.name or "", arguments=arguments))
+        calls.append(ToolCall(id=id_, name=name or "", arguments=_arguments_text(arguments)))
     return tuple(calls)
 
 
@@ -125,3 +162,12 @@ def _arguments_text(arguments: JsonValue) -> str:
     if arguments is None or isinstance(arguments, str):
         return arguments or ""
     return json.dumps(arguments, ensure_ascii=False)
+
+
+def object_of(arguments: str) -> dict[str, JsonValue]:
+    """Return a call's arguments as an object; those that are none as the text of one field."""
+    try:
+        parsed = parse_json(arguments)
+    except ValueError:
+        parsed = None
+    return parsed if isinstance(parsed, dict) else {INVALID: arguments}

@@ -16,9 +16,10 @@ from benchside.report import figures
 from benchside.report.output import code_style
 from benchside.report.page import template
 from benchside.report.related import Related
+from benchside.statistics.costs import SUMS, costs
 from benchside.statistics.rates import Rate, rates_by
 from benchside.store import EpisodeRow, RunConfig
-from benchside.tables import show_rate
+from benchside.tables import show_cost, show_rate
 
 MAX_PROMPT_CHARS = 300
 ASSETS = ("style.css", "index.js", "compare.html")
@@ -75,8 +76,20 @@ def index_page(
         suites=sorted({row.suite for row in rows}),
         rates={key: show_rate(rate) for key, rate in by_suite.items()},
         figures=[] if analysis is None else _figures(rows, by_suite, analysis),
+        costs=_costs(rows),
         credentialed=any(use.sensitivity == "credentialed" for use in config.suites),
     )
+
+
+def _costs(rows: Sequence[EpisodeRow]) -> list[list[str]]:
+    """The table of costs as text, its header first; empty where no model was asked."""
+    columns = ["policy", "outcome", *SUMS, "cost_usd"]
+    table = costs(pd.DataFrame([{name: getattr(row, name) for name in columns} for row in rows],
+                               columns=columns))  # fmt: skip
+    if table.empty:
+        return []
+    head = [column.replace("_", " ").replace("usd", "$") for column in table.columns]
+    return [head, *([str(row[0]), *map(show_cost, row[1:])] for row in table.to_numpy().tolist())]
 
 
 def episode_list(rows: Sequence[EpisodeRow], prompts: Mapping[str, str], known: Related) -> str:

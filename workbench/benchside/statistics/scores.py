@@ -24,7 +24,9 @@ from benchside.statistics.estimate import Estimate, clustered_mean
 
 By = Literal["suite", "category"]
 FLOOR_POLICIES = ("do-nothing", "constant", "dump")
-MODEL, BLIND, MEMORISER = re.compile(r"openai:([^,()\[\]]+)"), "blind:", "memoriser"
+# of "openai:m" it is "m", of "anthropic:m" the whole: so is the name of the blind policy
+MODEL = re.compile(r"(?:openai:|(?=(?:anthropic|gemini):))([^,()\[\]]+)")
+BLIND, MEMORISER = "blind:", "memoriser"
 COSTS = (
     "duration_s", "environment_s", "policy_s", "turns", "input_tokens", "output_tokens", "cost_usd",
 )  # fmt: skip
