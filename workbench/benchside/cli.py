@@ -45,7 +45,7 @@ from benchside.runs import load_run
 from benchside.serving.desk import Offer
 from benchside.statistics import compare, rates_by
 from benchside.statistics import scores as score_rows
-from benchside.statistics.costs import costs
+from benchside.statistics.costs import costs as run_costs
 from benchside.statistics.step_costs import step_costs
 from benchside.store import RunFolder
 from benchside.suite_facts import SuiteFacts, cost_table, suite_list, total_line
@@ -407,7 +407,7 @@ def scores(
     found = score_rows(loaded, by, beside=None if beside is None else load_run(beside))
     policies = [name for name in dict.fromkeys(loaded.episodes["policy"]) if name != against]
     compared = [compare(loaded.episodes, name, against) for name in policies if against]
-    cost = costs(loaded.episodes)
+    cost = run_costs(loaded.episodes)
     if as_json:
         listed = json.loads(found.to_json(orient="records"))
         paid = json.loads(cost.to_json(orient="records"))
