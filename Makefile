@@ -25,10 +25,10 @@ check: install
 	$(BIN)/lint-imports
 
 test: install
-	$(BIN)/pytest -m 'not slow and not soak and not gpu and not network and not browser' -n 2 --durations=25
+	$(BIN)/pytest -m 'not slow and not soak and not gpu and not network and not browser' -n 2 --dist loadfile --durations=40
 
 test-slow: install
-	$(BIN)/pytest -m 'slow and not gpu and not network and not browser' -n 2 --durations=25
+	$(BIN)/pytest -m 'slow and not gpu and not network and not browser' -n 2 --dist loadfile --durations=40
 
 test-browser: install
 	$(BIN)/pytest -m browser
