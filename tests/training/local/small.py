@@ -159,6 +159,7 @@ def save_acting(folder: Path) -> Path:
             "run_cell",
             '{"code": "sum([19, 23])"}',
         ),
+        "<|im_start|>user\nReply with: ok": ("submit", '{"value": 42}'),  # a check
         "</tool_call><|im_end|>\n<|im_start|>user\n<tool_response>\n42\n</tool_response>": (
             "submit",
             '{"value": 42}',
@@ -190,7 +191,18 @@ def save_acting(folder: Path) -> Path:
         loss.backward()
         optimiser.step()
         optimiser.zero_grad()
-    model.generation_config.do_sample = True
+    model.generation_config.do_sample = True  # as a server is asked to, with all tokens
+    model.generation_config.top_k = 0
     model.eval().save_pretrained(folder)
+    made.response_template = {
+        "start_anchor": "<|im_start|>assistant\n",
+        "fields": {
+            "tool_calls": {
+                "open": "<tool_call>", "close": "</tool_call>", "content": "json", "repeats": True,
+                "transform": {"type": "function", "function": "{content}"},
+            },
+            "content": {"close": "<|im_end|>", "content": "text"},
+        },
+    }  # fmt: skip
     made.save_pretrained(folder)
     return folder

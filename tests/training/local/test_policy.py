@@ -12,7 +12,6 @@ from benchside.commands import RunRequest, run_suites
 from benchside.completer import Completer
 from benchside.errors import InputError
 from benchside.evaluation import Evaluation
-from benchside.library import prepare
 from benchside.policies import PolicyOptions, make_policy
 from benchside.policy import Conversation, Message, Turn
 from benchside.protocol import observation_messages, opening_messages
@@ -20,21 +19,8 @@ from benchside.protocols.fenced import FencedForm
 from benchside.transcript import read_transcript
 from benchside_training.local.loading import load
 from benchside_training.local.policy import LocalPolicy
-from tests.training.local.small import llama, save, save_acting, tokenizer
+from tests.training.local.small import llama, save, tokenizer
 from tests.workbench.protocols.test_forms import TASK
-
-
-@pytest.fixture(scope="session")
-def acting(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that runs a cell and submits what it gave."""
-    return save_acting(tmp_path_factory.mktemp("acting"))
-
-
-@pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("home")
-    prepare("power", made, size=4)
-    return made
 
 
 async def test_an_episode_keeps_the_ids_that_the_model_was_given_and_sampled(
