@@ -1,9 +1,9 @@
 """`AnthropicPolicy`: a model behind Anthropic's Messages API, through the official client.
 
 The official client rather than litellm: it shares httpx2, pydantic and anyio with the OpenAI client
-that is there already, adds four small packages, and hands out the answer as it came. Blocks of
-thinking are signed, and have to come back with the tool calls that they led to: they are kept in
-`Message.native`.
+that is there already and hands out the answer as it came. Alone in a fresh environment it takes 18
+packages and 77 MB, that of Gemini 28 and 87 MB, litellm 53 and 227 MB. Blocks of thinking are
+signed, and have to come back with the tool calls that they led to: they are in `Message.native`.
 
 Source: docs.anthropic.com/en/api/messages; extended thinking with tool use; prompt caching.
 """
