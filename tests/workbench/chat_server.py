@@ -47,8 +47,14 @@ class Request:
     body: dict[str, Any]
 
 
-def completion(message: Mapping[str, Any], *, delay_s: float = 0.0, **choice: Any) -> Step:
-    """A chat completion with one message."""
+def completion(
+    message: Mapping[str, Any],
+    *,
+    delay_s: float = 0.0,
+    beside: Mapping[str, Any] | None = None,
+    **choice: Any,
+) -> Step:
+    """A chat completion with one message; `beside` are fields beside the choices."""
     body = {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -63,6 +69,7 @@ def completion(message: Mapping[str, Any], *, delay_s: float = 0.0, **choice: An
             }
         ],
         "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
+        **(beside or {}),
     }
     return Step(json.dumps(body).encode(), delay_s=delay_s)
 

@@ -201,6 +201,17 @@ class Tokens(Frozen):
         return self
 
 
+def token_history(actions: Sequence[Tokens | None]) -> list[int]:
+    """Return the ids that a model had after these actions; empty where one has no tokens."""
+    ids: list[int] = []
+    for tokens in actions:
+        if tokens is None:
+            return []
+        ids = [] if tokens.restarted else ids
+        ids += [*tokens.context_ids, *tokens.sampled_ids]
+    return ids
+
+
 class Action(Frozen):
     """What the policy wants next.
 

@@ -19,7 +19,7 @@ from benchside.errors import BenchsideError, InfrastructureError, InputError, Po
 from benchside.policies.model_policy import MAX_RETRY_AFTER_S
 from benchside.policies.openai_chat import OpenAIPolicy
 from benchside.policies.options import PolicyOptions
-from benchside.policy import Action, Conversation, Turn
+from benchside.policy import Action, Conversation, Tokens, Turn
 from benchside.protocol import observation_messages, observation_text, opening_messages
 from benchside.task import AnswerSchema, GraderRef, TaskSpec
 from benchside_kernels.session import KernelSession
@@ -130,6 +130,49 @@ async def test_turns_round_trip_and_each_tool_reply_names_its_call() -> None:
     broken = sent[7]["tool_calls"][0]["function"]["arguments"]
     assert json.loads(broken) == {"invalid_arguments": '{"code": '}
     assert "not valid JSON" in sent[8]["content"]
+
+
+def ids_step(prompt: list[int], sampled: list[int], *, in_choice: bool, known: int = -1) -> Step:
+    """A reply with its ids; `known` log-probabilities of them, by default all."""
+    given = {"prompt_token_ids": prompt}
+    logprobs = [{"token": "?", "logprob": -0.5 * one} for one in sampled]
+    return completion(
+        {"content": "Hm."},
+        beside={} if in_choice else given,
+        **(given if in_choice else {}),
+        token_ids=sampled,
+        logprobs={"content": logprobs if known < 0 else logprobs[:known]},
+    )
+
+
+@pytest.mark.parametrize("in_choice", [False, True], ids=["vllm", "sglang"])
+async def test_ids_that_a_server_sends_are_kept_turn_by_turn(in_choice: bool) -> None:
+    script = [
+        ids_step([1, 2, 3], [4, 5], in_choice=in_choice),
+        ids_step([1, 2, 3, 4, 5, 6, 7], [8], in_choice=in_choice),
+        ids_step([1, 2, 9, 8, 7], [5], in_choice=in_choice),  # rendered otherwise than before
+        ids_step([1, 2, 9, 8, 7, 5, 6], [3, 4], in_choice=in_choice),
+        ids_step([1, 2], [3, 4], in_choice=in_choice, known=1),
+        say("no ids"),
+    ]
+    turns: list[Turn] = []
+    asked = {"return_token_ids": True, "logprobs": True}
+    with ChatServer(*script) as server:
+        async with policy_for(server.url, extra=asked) as policy:
+            for _ in script:
+                action = await policy.act(Conversation(TASK, START.opening, turns))
+                turns.append(Turn(action, None, observation_messages(action, "3")))
+    assert asked.items() <= server.bodies[0].items()
+    kept = [turn.action.tokens for turn in turns]
+    assert kept[:2] == [
+        Tokens(context_ids=(1, 2, 3), sampled_ids=(4, 5), logprobs=(-2.0, -2.5), versions=(0, 0)),
+        Tokens(context_ids=(6, 7), sampled_ids=(8,), logprobs=(-4.0,), versions=(0,)),
+    ]
+    again, more = kept[2:4]
+    assert again is not None and more is not None
+    assert (again.context_ids, again.restarted) == ((1, 2, 9, 8, 7), True)
+    assert (more.context_ids, more.sampled_ids, more.restarted) == ((6,), (3, 4), False)
+    assert kept[4:] == [None, None]
 
 
 async def test_a_model_works_in_a_real_kernel_and_submits() -> None:

@@ -18,7 +18,7 @@ from benchside.compaction import compacted
 from benchside.completer import Completion
 from benchside.errors import InputError
 from benchside.policies.options import PolicyOptions
-from benchside.policy import Action, Conversation, Message, Tokens, Usage
+from benchside.policy import Action, Conversation, Message, Tokens, Usage, token_history
 from benchside.protocols import action_form
 from benchside_training.chat_template import ChatTemplate
 from benchside_training.local.engine import Engine
@@ -161,7 +161,7 @@ class LocalPolicy:
         tools = self._form.tools(conversation.tools)
         with self._tokenizing:
             if conversation.turns and conversation.turns[-1].action.compacted == notes:
-                history = _history([turn.action.tokens for turn in conversation.turns])
+                history = token_history([turn.action.tokens for turn in conversation.turns])
                 last = conversation.turns[-1]
                 delta = history and self._template.delta(
                     last.action.message, last.observations, tools,
@@ -218,14 +218,3 @@ def make(argument: str, options: PolicyOptions) -> LocalPolicy:
     )
     name = f"hf:{argument}" + (f"+{options.adapter}" if options.adapter else "")
     return _OwnEnginePolicy(name, loaded, engine, options)
-
-
-def _history(turns: list[Tokens | None]) -> list[int]:
-    """The ids of all turns since the last restart; empty where one has none."""
-    ids: list[int] = []
-    for tokens in turns:
-        if tokens is None:
-            return []
-        ids = [] if tokens.restarted else ids
-        ids += [*tokens.context_ids, *tokens.sampled_ids]
-    return ids

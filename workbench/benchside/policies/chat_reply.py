@@ -21,6 +21,20 @@ Form = TypeVar("Form", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyIds:
+    """The ids behind a reply, from a server that sends them (see `read_reply`).
+
+    Args:
+        prompt_ids: (P) of all that the model was given.
+        sampled_ids: (S); logprobs: (S) natural logarithms, as the server defines them.
+    """
+
+    prompt_ids: tuple[int, ...]
+    sampled_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ChatReply:
     """One reply of a model; token counts are None where the server does not send them.
 
@@ -30,6 +44,7 @@ class ChatReply:
         cached_tokens: of the input, read from the server's cache.
         written_tokens: of the input, written to the server's cache, where that has its own price.
         cut_off: the model reached its token limit.
+        ids: None where the server sends none, or not all of them.
     """
 
     message: Message
@@ -39,6 +54,7 @@ class ChatReply:
     cut_off: bool
     cached_tokens: int | None = None
     written_tokens: int | None = None
+    ids: ReplyIds | None = None
 
 
 INVALID = "invalid_arguments"
@@ -66,9 +82,20 @@ class _Message(BaseModel):
     tool_calls: list[_ToolCall] | None = None
 
 
+class _TokenLogprob(BaseModel):
+    logprob: float
+
+
+class _Logprobs(BaseModel):
+    content: list[_TokenLogprob] | None = None
+
+
 class _Choice(BaseModel):
     message: _Message
     finish_reason: JsonValue = None
+    prompt_token_ids: list[int] | None = None
+    token_ids: list[int] | None = None
+    logprobs: _Logprobs | None = None
 
 
 class _PromptDetails(BaseModel):
@@ -89,10 +116,15 @@ class _Usage(BaseModel):
 class _Completion(BaseModel):
     choices: list[_Choice] = Field(min_length=1)
     usage: _Usage | None = None
+    prompt_token_ids: list[int] | None = None
 
 
 def read_reply(text: str) -> ChatReply:
     """Return the first choice of a chat completion.
+
+    Ids come from requests with `return_token_ids` and `logprobs`: vLLM sends those of the prompt
+    beside the choices (github.com/vllm-project/vllm pull request 22587), SGLang in each choice
+    (github.com/sgl-project/sglang pull request 30917).
 
     Raises:
         ValueError: the text is no JSON, or has no choice with a message; says which.
@@ -115,7 +147,18 @@ def read_reply(text: str) -> ChatReply:
         output_tokens=usage.completion_tokens,
         cut_off=choice.finish_reason == "length",
         cached_tokens=usage.cached_tokens,
+        ids=_ids(completion, choice),
     )
+
+
+def _ids(completion: _Completion, choice: _Choice) -> ReplyIds | None:
+    """The ids of a reply, where prompt, sample and a log-probability for each are there."""
+    prompt = completion.prompt_token_ids or choice.prompt_token_ids
+    logprobs = choice.logprobs and choice.logprobs.content
+    if not prompt or not choice.token_ids or len(logprobs or ()) != len(choice.token_ids):
+        return None
+    given = tuple(token.logprob for token in logprobs or ())
+    return ReplyIds(tuple(prompt), tuple(choice.token_ids), given)
 
 
 def validated(text: str, form: type[Form]) -> Form:

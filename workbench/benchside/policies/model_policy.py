@@ -24,14 +24,14 @@ from benchside.compaction import compacted
 from benchside.completer import Completion
 from benchside.errors import BenchsideError, InfrastructureError, InputError, PolicyError
 from benchside.manner import Manner
-from benchside.policies.chat_reply import ChatReply
+from benchside.policies.chat_reply import ChatReply, ReplyIds
 from benchside.policies.fault import Fault
 from benchside.policies.keys import find_key, scrubbed
 from benchside.policies.options import PolicyOptions
 from benchside.policies.pictures import Said, shown_chat
 from benchside.policies.provider import ModelServers, Providers
 from benchside.policies.response_cache import ResponseCache, request_key
-from benchside.policy import Action, Conversation, Message, Usage
+from benchside.policy import Action, Conversation, Message, Tokens, Usage, token_history
 from benchside.protocol import SUBMIT, SUBMIT_TOOL
 from benchside.protocols import action_form
 from benchside_kernels.startup import home_folder
@@ -157,7 +157,12 @@ class ModelPolicy(ABC):
         reply, usage = await self._reply(chat, offered, conversation.attempt, started)
         action = self._form.action(
             reply.message, usage, reply.reasoning, cut_off=reply.cut_off, tools=tools
-        ).model_copy(update={"compacted": notes, "images": images})
+        ).model_copy(
+            update={
+                "compacted": notes, "images": images,
+                "tokens": _tokens(conversation, reply.ids),
+            }
+        )  # fmt: skip
         calls = reply.message.tool_calls
         if self.blind and calls and calls[0].name != SUBMIT:  # it has seen no such tool
             return action.model_copy(update={"code": None, "problem": BLIND_PROMPT})
@@ -316,6 +321,25 @@ class ModelPolicy(ABC):
 
     def _url_hint(self) -> str:
         return f"check that base_url names a server that speaks the API of {self.form}"
+
+
+def _tokens(conversation: Conversation, ids: ReplyIds | None) -> Tokens | None:
+    """What an action's request adds to the ids of the turns before.
+
+    A server renders the messages anew each time: where that does not begin with what the model was
+    given and sampled before, the action starts again.
+    """
+    if ids is None:
+        return None
+    before = token_history([turn.action.tokens for turn in conversation.turns])
+    goes_on = bool(before) and ids.prompt_ids[: len(before)] == tuple(before)
+    return Tokens(
+        context_ids=ids.prompt_ids[len(before) if goes_on else 0 :],
+        sampled_ids=ids.sampled_ids,
+        logprobs=ids.logprobs,
+        versions=(0,) * len(ids.sampled_ids),
+        restarted=bool(conversation.turns) and not goes_on,
+    )
 
 
 def server_key(variables: Sequence[str], given: str | None, *, needed_at: str | None) -> SecretStr:
