@@ -32,6 +32,7 @@ from benchside.policy import ToolName, Turn
 from benchside.task import Frozen, Sensitivity
 from benchside.transcript import read_transcript, turn_record, write_transcript
 
+LOCK = ".lock"
 Result = TypeVar("Result")
 
 REPLAYS, COUNTERFACTUALS = "replays", "counterfactuals"
@@ -240,9 +241,13 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder for one writing process; `StoreError` if another one has it."""
+        """Hold the folder for one writing process; `StoreError` if another one has it.
+
+        A folder that it has made, and that nothing was written to, is gone afterwards.
+        """
+        made = not self.path.exists()
         self._guarded(lambda: self.path.mkdir(parents=True, exist_ok=True))
-        with self._guarded(lambda: (self.path / ".lock").open("w")) as file:
+        with self._guarded(lambda: (self.path / LOCK).open("w")) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -250,7 +255,12 @@ class RunFolder:
                     "another process is writing to this run", where=self.path,
                     fix="wait for it to end, or choose another --out",
                 ) from None  # fmt: skip
-            yield
+            try:
+                yield
+            finally:
+                if made and [entry.name for entry in self.path.iterdir()] == [LOCK]:
+                    (self.path / LOCK).unlink()
+                    self.path.rmdir()
 
     def rows(self) -> dict[str, EpisodeRow]:
         """Return all finished episodes by id, in the order of their first row."""

@@ -276,7 +276,8 @@ async def test_every_policy_has_a_name_a_config_and_can_be_closed(
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     cells = tmp_path / "c.py"
     cells.write_text("1")
-    arguments = {"scripted": f":{cells}", "openai": ":org/model:free", "blind": ":model"}
+    servers = {"openai": ":org/model:free", **dict.fromkeys(("blind", "anthropic", "gemini"), ":m")}
+    arguments = {"scripted": f":{cells}", **servers}
     for name in POLICY_FORMS:
         policy = make_policy(
             name + arguments.get(name, ""),
@@ -287,7 +288,7 @@ async def test_every_policy_has_a_name_a_config_and_can_be_closed(
         async with contextlib.aclosing(policy):
             assert policy.name.partition(":")[0] == name
             assert json.loads(json.dumps(policy.config))["policy"] == name
-        if name not in ("openai", "blind", "human"):  # a server, or a terminal
+        if name not in (*servers, "human"):  # a server, or a terminal
             await policy.check()
 
 
