@@ -21,6 +21,8 @@ def main(nodes: int, cores: int) -> None:
     for _ in sys.stdin:
         cluster.remove_node(others.pop(), allow_graceful=False)
         print("killed", flush=True)
+        cluster.wait_for_nodes(timeout=120)
+        print("known to be gone", flush=True)
     cluster.shutdown()
 
 

@@ -120,8 +120,16 @@ class RayEngine:
                 "no node of the cluster has a core to run episodes on", where="--engine ray",
                 fix="start nodes with `ray start --address=HEAD:6379`",
             )  # fmt: skip
-        await side_by_side(known, lambda node_id: self._join(node_id, *known[node_id]), len(known))
+        await side_by_side(
+            known, lambda node_id: self._take_in(node_id, *known[node_id]), len(known)
+        )
         nodes = list(self._nodes.values())
+        if not nodes:
+            raise InputError(
+                "no node of the cluster can take part: no actor started", where="--engine ray",
+                value=", ".join(address for address, _ in known.values()),
+                fix="look into Ray's logs, or start other nodes",
+            )  # fmt: skip
         weak = [node.isolation for node in nodes if node.isolation.level != "sandbox"]
         self._isolation = (weak or [node.isolation for node in nodes])[0]
         self._slots = max(1, int(sum(node.cpus for node in nodes)))
@@ -152,8 +160,8 @@ class RayEngine:
                 if node_id in self._nodes or node_id in banned or self._is_resting(node_id):
                     continue
                 try:
-                    await self._join(node_id, address, cpus)
-                    self._say(f"node {address} has joined")
+                    if await self._take_in(node_id, address, cpus):
+                        self._say(f"node {address} has joined")
                 except BenchsideError as error:
                     banned.add(node_id)
                     self._say(f"left out: {error}")
@@ -172,8 +180,23 @@ class RayEngine:
             ray.kill(node.actor)
         await asyncio.gather(*closing, return_exceptions=True)
 
+    async def _take_in(self, node_id: str, address: str, cpus: float) -> bool:
+        """Let a node join; False if it is gone, which Ray tells of some seconds late."""
+        try:
+            await self._join(node_id, address, cpus)
+        except NodeLostError as error:
+            self._note_death(node_id)
+            self._say(f"node {address} is left out: {error}")
+            return False
+        return True
+
     async def _join(self, node_id: str, address: str, cpus: float) -> None:
-        """Start an actor on a node; `InputError` if that node cannot take part."""
+        """Start an actor on a node.
+
+        Raises:
+            NodeLostError: the node, or its actor, is gone.
+            InputError: it cannot take part.
+        """
         here = NodeAffinitySchedulingStrategy(node_id, soft=False)
         name = f"{node_id}-{next(self._leases)}"
         options = ray.remote(Node).options(**_ACTOR, scheduling_strategy=here)
@@ -187,12 +210,14 @@ class RayEngine:
                 f"node {address} cannot take part: {error.what}", where=error.where,
                 value=error.value, fix=error.fix,
             ) from None  # fmt: skip
-        except (TimeoutError, *_GONE) as error:
+        except _GONE as error:
+            ray.kill(actor)
+            raise NodeLostError(f"its actor died ({type(error).__name__})") from None
+        except TimeoutError:
             ray.kill(actor)
             raise InputError(
-                f"node {address} cannot take part: its actor did not start", where=node_id,
-                value=type(error).__name__,
-                fix="look into its logs; `ray stop` there leaves it out",
+                f"node {address} cannot take part: its actor did not start in {OPEN_S:g} s",
+                where=node_id, fix="look into its logs; `ray stop` there leaves it out",
             ) from None  # fmt: skip
         if self._isolation is not None and isolation.level != self._isolation.level:
             ray.kill(actor)
@@ -205,6 +230,10 @@ class RayEngine:
         node.keeping = asyncio.create_task(self._keep(node))
         self._nodes[node_id] = node
         self._some.set()
+
+    def _note_death(self, node_id: str) -> None:
+        self._deaths[node_id] += 1
+        self._died[node_id] = time.monotonic()
 
     def _is_resting(self, node_id: str) -> bool:
         """True for a node that was just lost, which Ray may not know yet, or lost too often."""
@@ -270,8 +299,7 @@ class RayEngine:
         node.lost.set_result(None)
         if self._nodes.pop(node.node_id, None) and not self._nodes:
             self._some.clear()
-        self._deaths[node.node_id] += 1
-        self._died[node.node_id] = time.monotonic()
+        self._note_death(node.node_id)
         self._say(f"node {node.address} is gone ({why}): what it was running is run again")
         if node.keeping is not None and node.keeping is not asyncio.current_task():
             node.keeping.cancel()

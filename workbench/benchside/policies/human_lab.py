@@ -31,6 +31,7 @@ from benchside.protocol import run_cell_action
 KERNEL = "benchside.policies.episode_kernel"
 MAX_LINE = 64 * 2**20
 START_S = 90.0
+SHOWN_S = 2.0  # for JupyterLab to show what came of the last cell, before it ends
 OVER = "The episode is over; the next one has a notebook of its own."
 
 
@@ -97,8 +98,8 @@ class _Notebook:
         self._running = await self._cells.get()
         return self._running.code
 
-    async def close(self) -> None:
-        """Tell who waits that it is over, and hear nobody any more."""
+    async def close(self) -> bool:
+        """Tell who waits that it is over, and hear nobody any more; True if somebody waited."""
         if self._server is not None:
             self._server.close()
         waiting = [self._running] if self._running is not None else []
@@ -108,6 +109,7 @@ class _Notebook:
             if not cell.told.done():
                 cell.told.set_result({"outputs": [], "note": OVER})
         await asyncio.sleep(0)  # so that they are told
+        return bool(waiting)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one cell for each connection."""
@@ -163,8 +165,8 @@ class LabPolicy:
 
     async def aclose(self) -> None:
         """Close the notebook and end JupyterLab."""
-        if self._notebook is not None:
-            await self._notebook.close()
+        if self._notebook is not None and await self._notebook.close():
+            await asyncio.sleep(SHOWN_S)
         if self._lab is not None and self._lab.returncode is None:
             self._lab.terminate()
             try:
