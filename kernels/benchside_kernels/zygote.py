@@ -93,6 +93,7 @@ def main(control_fd: int) -> None:
     sandbox = namespaces.enter_zygote(confined, keep=(control_fd,))
     cradle = Cradle(sandbox, control)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()  # what is imported stays: looking through it again and again finds nothing
     namespace = _warm(spec)
     from benchside_kernels.shell import build_shell  # noqa: PLC0415 (heavy; inside the sandbox)
 
@@ -100,6 +101,7 @@ def main(control_fd: int) -> None:
     del sys.argv[1:]  # what started the zygote is not for cells that parse arguments
     gc.collect()
     gc.freeze()  # collections in children then do not touch, and so copy, the zygote's pages
+    gc.enable()
     threads = _threads()
     if len(threads) > 1:
         reason = f"the zygote has {len(threads)} threads: {', '.join(threads)}"

@@ -78,6 +78,7 @@ async def test_state_outputs_and_submission(image: KernelImage, maker: KernelMak
         assert failed.outputs[0]["ename"] == "ZeroDivisionError"
         assert (await session.run("await __import__('asyncio').sleep(0.01)\nx")).status == "ok"
         assert (await session.run("input()")).status == "error"
+        assert text_of(await session.run("import gc\nprint(gc.isenabled())")) == "True\n"
 
         answer = await session.run("submit({'mean': x, 'sexes': {'f', 'm'}})")
         assert answer.submission is not None
