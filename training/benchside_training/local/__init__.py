@@ -1,1 +1,1 @@
-"""Local models: an engine that samples for many episodes at once, and the policy `hf:` on it."""
+"""Local models: engines that sample for many episodes at once; policies `hf:`, `vllm:` on them."""

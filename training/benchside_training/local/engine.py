@@ -23,13 +23,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from pydantic import JsonValue
 from transformers import PreTrainedModel
 
 from benchside.errors import BenchsideError, InfrastructureError, PolicyError
+from benchside_training.local.masks import attention_masks
 from benchside_training.local.memory import block_count
 from benchside_training.local.paged_cache import BLOCK, PagedCache
 from benchside_training.local.sampling import Sampling, draw
 from benchside_training.local.sequence import Sampled, TokenSequence
+from benchside_training.local.token_engine import refuse_too_long
 
 PREFILL_TOKENS = 4096  # at most so many, padding included, are encoded between two sampled tokens
 CLOSE_DEADLINE_S = 30.0
@@ -86,22 +89,18 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name="benchside-engine", daemon=True)
         self._thread.start()
 
+    @property
+    def config(self) -> dict[str, JsonValue]:
+        """Precision, device and attention of the model."""
+        return {
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "device": str(self.model.device),
+            "attention": self.model.config._attn_implementation,
+        }
+
     async def sample(self, ids: Sequence[int], sampling: Sampling, *, known: int = 0) -> Sampled:
-        """Sample what follows on `ids`; a cancelled call leaves the batch.
-
-        Args:
-            ids: (T) the whole context.
-            known: of its first tokens, how many earlier turns of the same conversation had.
-
-        Raises:
-            PolicyError: the context is longer than the model or the memory for it allows.
-            InfrastructureError: the model failed, or has run out of memory.
-        """
-        if len(ids) >= self.context_limit:
-            raise PolicyError(
-                f"the conversation has {len(ids):,} tokens, the model takes {self.context_limit:,}",
-                fix="lower max_turns or max_output_chars, or take a model with a longer context",
-            )
+        """Sample what follows on `ids`, see `TokenEngine`; a cancelled call leaves the batch."""
+        refuse_too_long(len(ids), self.context_limit)
         one = TokenSequence(
             list(ids), sampling, sampling.generator(self.model.device), Future(), max(known - 1, 0)
         )
@@ -112,12 +111,7 @@ class Engine:
         return await asyncio.wrap_future(one.future)
 
     async def update(self, state_dict: Mapping[str, torch.Tensor] | None, version: int) -> None:
-        """Take new weights between two tokens; what was encoded with the old ones is dropped.
-
-        Args:
-            state_dict: of the model; None where its weights were changed in place.
-            version: recorded with each token that is sampled from now on.
-        """
+        """Take new weights, see `TokenEngine`, between two tokens."""
 
         def work() -> None:
             if state_dict is not None:
@@ -270,7 +264,7 @@ class Engine:
         )
         output = self.model(
             input_ids=self._tensor(ids),
-            attention_mask=self._masks(positions, table.shape[1] * BLOCK),
+            attention_mask=attention_masks(self.model, positions, table.shape[1] * BLOCK),
             position_ids=positions,
             past_key_values=self._cache,
             use_cache=True,
@@ -278,29 +272,6 @@ class Engine:
         )
         logits: torch.Tensor = output.logits[:, -1].float()
         return logits
-
-    def _masks(
-        self, positions: torch.Tensor, length: int
-    ) -> torch.Tensor | dict[str, torch.Tensor]:
-        """Which keys each query sees, (B, 1, Q, T); by kind of layer where there are several."""
-        config = self.model.config.get_text_config()
-        queries = positions[:, None, :, None]
-        keys = torch.arange(length, device=positions.device)
-        sees = keys <= queries  # bool, True where a key is seen
-        window = getattr(config, "sliding_window", None)
-        kinds = set(getattr(config, "layer_types", None) or [])
-        near = sees & (keys > queries - window) if window else sees
-        masks = {"full_attention": sees, "sliding_attention": near}
-        if config._attn_implementation == "eager":  # it adds its mask to the scores
-            lowest = torch.finfo(self.model.dtype).min
-            masks = {
-                kind: torch.zeros_like(mask, dtype=self.model.dtype).masked_fill(~mask, lowest)
-                for kind, mask in masks.items()
-            }
-        if len(kinds) > 1:
-            return masks
-        sliding = kinds == {"sliding_attention"} or (not kinds and window)
-        return masks["sliding_attention" if sliding else "full_attention"]
 
     def _draw(self, batch: list[TokenSequence], logits: torch.Tensor) -> None:
         """Draw a token for each, and finish those that are done."""

@@ -13,6 +13,8 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -21,6 +23,19 @@ from benchside.errors import InputError
 from benchside.policies.options import PolicyOptions
 
 _RECURRENT = frozenset({"linear_attention", "mamba", "recurrent"})  # layers without keys and values
+
+
+class Vocabulary(NamedTuple):
+    """What policies need of a model that an engine has loaded for itself.
+
+    Args:
+        stop_ids: what ends a turn.
+        weights: names the weights: commit at the hub, or sha256 of the files.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    stop_ids: frozenset[int]
+    weights: str
 
 
 class LocalModel(NamedTuple):
@@ -37,13 +52,7 @@ class LocalModel(NamedTuple):
     @property
     def stop_ids(self) -> frozenset[int]:
         """What ends a turn: the end tokens of generation config, configuration and tokenizer."""
-        ends = [
-            getattr(self.model.generation_config, "eos_token_id", None),
-            getattr(self.model.config, "eos_token_id", None),
-            self.tokenizer.eos_token_id,
-        ]
-        flat = [id_ for end in ends for id_ in (end if isinstance(end, list) else [end])]
-        return frozenset(id_ for id_ in flat if id_ is not None)
+        return _stop_ids(self.model.generation_config, self.model.config, self.tokenizer)
 
 
 def load(name: str, options: PolicyOptions) -> LocalModel:
@@ -53,14 +62,7 @@ def load(name: str, options: PolicyOptions) -> LocalModel:
         InputError: it cannot be found or loaded, or its kind cannot be run by the engine.
     """
     where = f"hf:{name}"
-    try:
-        config = AutoConfig.from_pretrained(name)
-        tokenizer = AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"the model cannot be loaded: {_first_line(error)}", where=where,
-            fix="give a folder with config.json, tokenizer and weights, or a name at the hub",
-        ) from None  # fmt: skip
+    config, tokenizer = _described(name, where)
     text = config.get_text_config()
     if _RECURRENT & set(getattr(text, "layer_types", None) or []) or hasattr(text, "state_size"):
         raise InputError(
@@ -76,12 +78,47 @@ def load(name: str, options: PolicyOptions) -> LocalModel:
         model = _adapted(found, options.adapter)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise InputError(
-            f"the model cannot be loaded: {_first_line(error)}", where=where,
+            f"the model cannot be loaded: {first_line(error)}", where=where,
             value=f"dtype {options.dtype}, device {device}, attention {options.attention}",
             fix="check the weights and the adapter, and that they fit into memory; "
             "attention: eager works for every model",
         ) from None  # fmt: skip
     return LocalModel(model, tokenizer, _weights(name, options.adapter, config))
+
+
+def load_vocabulary(name: str, adapter: str | None, where: str) -> Vocabulary:
+    """Read all but the weights of a model, from a folder, or by its name at the hub.
+
+    Raises:
+        InputError: it cannot be found or read.
+    """
+    config, tokenizer = _described(name, where)
+    try:
+        generation = GenerationConfig.from_pretrained(name)
+    except OSError:  # many models have none
+        generation = None
+    return Vocabulary(
+        tokenizer, _stop_ids(generation, config, tokenizer), _weights(name, adapter, config)
+    )
+
+
+def _described(name: str, where: str) -> tuple[PreTrainedConfig, PreTrainedTokenizerBase]:
+    try:
+        return AutoConfig.from_pretrained(name), AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"the model cannot be loaded: {first_line(error)}", where=where,
+            fix="give a folder with config.json, tokenizer and weights, or a name at the hub",
+        ) from None  # fmt: skip
+
+
+def _stop_ids(
+    generation: object, config: object, tokenizer: PreTrainedTokenizerBase
+) -> frozenset[int]:
+    """The end tokens of generation config, configuration and tokenizer."""
+    ends = [getattr(one, "eos_token_id", None) for one in (generation, config, tokenizer)]
+    flat = [id_ for end in ends for id_ in (end if isinstance(end, list) else [end])]
+    return frozenset(id_ for id_ in flat if id_ is not None)
 
 
 def _device(asked: str | None) -> torch.device:
@@ -94,7 +131,7 @@ def _device(asked: str | None) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(
-            f"there is no such device: {_first_line(error)}", where="device", value=asked,
+            f"there is no such device: {first_line(error)}", where="device", value=asked,
             fix="cpu, cuda, cuda:1 or mps",
         ) from None  # fmt: skip
     return device
@@ -132,5 +169,6 @@ def _weights(name: str, adapter: str | None, config: object) -> str:
     return " + ".join(parts)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
+    """Return the beginning of what an error says."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,4 +1,4 @@
-"""`LocalPolicy`: a transformers model in this process, `hf:PATH_OR_NAME`. Token in, token out.
+"""`LocalPolicy`: a model in this process, `hf:` or `vllm:PATH_OR_NAME`. Token in, token out.
 
 Each turn's context is the ids of the turns before, as they were sampled, and what is new (see
 `chat_template`); the engine encodes only the latter. `Tokens` keeps both, for training.
@@ -22,8 +22,9 @@ from benchside.policy import Action, Conversation, Message, Tokens, Usage, token
 from benchside.protocols import action_form
 from benchside_training.chat_template import ChatTemplate
 from benchside_training.local.engine import Engine
-from benchside_training.local.loading import LocalModel, load
+from benchside_training.local.loading import LocalModel, Vocabulary, load
 from benchside_training.local.sampling import Sampling
+from benchside_training.local.token_engine import TokenEngine
 from benchside_training.tool_calls import ReplyReader
 
 MAX_TOKENS = 4096  # per turn, where the options do not say
@@ -48,19 +49,23 @@ class LocalPolicy:
 
     Args:
         name: tells its episodes from those of other policies.
-        loaded: model, tokenizer and what names the weights.
+        loaded: tokenizer, what ends a turn, and what names the weights.
         engine: runs the model; several policies may share it, and whoever made it closes it.
     """
 
     def __init__(
-        self, name: str, loaded: LocalModel, engine: Engine, options: PolicyOptions | None = None
+        self,
+        name: str,
+        loaded: LocalModel | Vocabulary,
+        engine: TokenEngine,
+        options: PolicyOptions | None = None,
     ):
         self.options = options or PolicyOptions()
         self.name = name + self.options.mark
         self.manner = self.options.manner
         self._form = action_form(self.options.protocol, self.options.feedback)
         self.engine = engine
-        self._model = name.partition(":")[2]
+        self._backend, _, self._model = name.partition(":")
         self.stop_ids = loaded.stop_ids
         self._weights = loaded.weights
         self._tokenizer = loaded.tokenizer
@@ -73,11 +78,8 @@ class LocalPolicy:
         """What the run record keeps: model, weights, style of tool calls and options."""
         options: dict[str, JsonValue] = self.options.model_dump(mode="json")
         return {
-            **options, "policy": "hf", "model": self._model,
-            "weights": self._weights, "style": self._reader.style,
-            "dtype": str(self.engine.model.dtype).removeprefix("torch."),
-            "device": str(self.engine.model.device),
-            "attention": self.engine.model.config._attn_implementation,
+            **options, "policy": self._backend, "model": self._model,
+            "weights": self._weights, "style": self._reader.style, **self.engine.config,
         }  # fmt: skip
 
     async def act(self, conversation: Conversation) -> Action:
@@ -189,7 +191,7 @@ class LocalPolicy:
         )
 
 
-class _OwnEnginePolicy(LocalPolicy):
+class OwnEnginePolicy(LocalPolicy):
     """A policy made from a string: the engine is its own."""
 
     async def aclose(self) -> None:
@@ -217,4 +219,4 @@ def make(argument: str, options: PolicyOptions) -> LocalPolicy:
         kv_memory_mib=options.kv_memory_mib,
     )
     name = f"hf:{argument}" + (f"+{options.adapter}" if options.adapter else "")
-    return _OwnEnginePolicy(name, loaded, engine, options)
+    return OwnEnginePolicy(name, loaded, engine, options)

@@ -62,6 +62,9 @@ PLUGGED = "benchside.policies"
 `(argument: str, options: PolicyOptions) -> ShippedPolicy`, called for the strings "NAME:ARGUMENT".
 """
 
+PLUGGED_EXTRAS = {"hf": "train", "vllm": "vllm"}
+"""What Benchside's own entry points need, by name."""
+
 
 class ShippedPolicy(Policy, Protocol):
     """A policy that can be recorded, checked before a run, and closed after it."""
@@ -157,9 +160,11 @@ def _plugged(point: EntryPoint, argument: str, options: PolicyOptions) -> Shippe
     try:
         make: Callable[[str, PolicyOptions], ShippedPolicy] = point.load()
     except ImportError as error:
+        extra = PLUGGED_EXTRAS.get(point.name)
+        command = f": pip install 'benchside[{extra}]'" if extra else ""
         raise InputError(
             f"policy {point.name} cannot be loaded: {error}", where=f"entry point {point.value}",
-            fix="install what it needs: pip install 'benchside[train]'",
+            fix=f"install what it needs{command}",
         ) from None  # fmt: skip
     return make(argument, options)
 

@@ -20,7 +20,8 @@ class PolicyOptions(Frozen):
         api_version: of Azure OpenAI, such as "2024-10-21"; for other servers None.
         temperature, max_tokens, seed: sent with each request; None leaves them to the server.
         extra: further fields of each request, as the server names them, such as
-            {"reasoning_effort": "low"}. They are saved with the run: no keys here.
+            {"reasoning_effort": "low"}; of `vllm:`, arguments of its engine. They are saved with
+            the run: no keys here.
         images: the model can see: it is shown the images that cells display.
         cache: keep answers in the home folder, and take them from there for equal requests.
         timeout_s: for one request, from sending it to the last byte of the answer.
@@ -28,9 +29,10 @@ class PolicyOptions(Frozen):
         backoff_s: wait before the first retry, doubled at each further one up to 30 s; a server's
             Retry-After goes before it.
         top_p, top_k: sample from the most probable tokens that together have this probability,
-            and from so many; `hf:` only, as are the following.
+            and from so many; `hf:` and `vllm:` only, as are the following.
         dtype, device, attention: of a local model; None for float32 on a CPU and that of the
-            weights elsewhere, for an accelerator where there is one, and "sdpa".
+            weights elsewhere, for an accelerator where there is one, and "sdpa". vLLM picks the
+            latter two itself.
         adapter: folder or hub name of a LoRA adapter.
         kv_memory_mib: for keys and values; None for half of a GPU's free memory, and an eighth of
             the machine's on a CPU.
