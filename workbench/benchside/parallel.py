@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 
 
 async def side_by_side(
-    items: Iterable[Item], work: Callable[[Item], Awaitable[None]], parallel: int
+    items: Iterable[Item], work: Callable[[Item], Awaitable[object]], parallel: int
 ) -> None:
     """Do `work` for each item, in order of their starts, at most `parallel` at a time.
 
