@@ -144,6 +144,10 @@ def _unfit(episode: Episode, choice: EpisodeChoice, outcomes: Sequence[Outcome])
         return "another suite"
     if task.split not in choice.splits:
         return "another split"
+    if episode.feedback == "oracle":
+        return "told at each answer whether it is right"
+    if any(turn.action.draft for turn in episode.turns):
+        return "several attempts in one episode"
     # a continuation's policy is named after its parent's, which may go on
     names = choice.policies
     if names is not None and episode.policy.partition(" after ")[0] not in names:

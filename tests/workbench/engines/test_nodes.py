@@ -12,9 +12,9 @@ from benchside.engines import ray_node
 from benchside.engines.engine import NodeLostError
 from benchside.engines.handover import ObjectStore, SharedFolder, open_handover
 from benchside.engines.job import Job, Order
-from benchside.engines.limits import Limits
+from benchside.engines.limits import Limits, SharedProviders
 from benchside.engines.ray_node import Node
-from benchside.errors import BenchsideError, InputError
+from benchside.errors import BenchsideError, InfrastructureError, InputError, ServerDownError
 from benchside.evaluation import Evaluation
 from benchside.library import Suite
 from benchside.policies import make_policy
@@ -128,6 +128,36 @@ def test_what_another_lease_left_is_not_taken(
     handover.close()
     assert folder.episode(row.episode_id) == run.episode(row.episode_id)
     assert [path.stem for path in (folder.path / "episodes").iterdir()] == [row.episode_id]
+
+
+class Wrapped(Exception):
+    """An error as Ray hands it over: what an actor raised is its `cause`."""
+
+    cause = ServerDownError("down", where="http://h/v1")
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"), [(Wrapped(), ServerDownError), (OSError("gone"), InfrastructureError)]
+)
+async def test_failing_limits_are_nobodys_wrong_answer(
+    raised: Exception, kind: type[Exception]
+) -> None:
+    class Method:
+        def remote(self, *_: object) -> "asyncio.Future[None]":
+            answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            answer.set_exception(raised)
+            return answer
+
+    class Actor:
+        enter = Method()
+
+        class leave:
+            remote = staticmethod(lambda *_: None)
+
+    with pytest.raises(kind) as caught:
+        async with SharedProviders(Actor(), "node").at("http://h/v1").slot():
+            raise AssertionError("no slot was given")
+    assert type(caught.value) is kind
 
 
 async def test_nodes_share_the_limits_of_a_server() -> None:

@@ -58,7 +58,10 @@ async def test_cached_answers_are_those_that_came_and_samples_differ(
     monkeypatch.setenv("BENCHSIDE_HOME", str(tmp_path))
     steps = [
         Step(b'{"choices": []}'), status(500),
-        *(call(("run_cell", {"code": one}), reasoning="é") for one in ("first", "second", "warm")),
+        *(
+            call(("run_cell", {"code": one}), reasoning="é")
+            for one in ("first", "second", "warm", "anew")
+        ),
     ]  # fmt: skip
     with ChatServer(*steps) as server:
         for _ in range(2):
@@ -68,8 +71,12 @@ async def test_cached_answers_are_those_that_came_and_samples_differ(
         again = await ask(server, 0)
         other = await ask(server, 1)
         warm = await ask(server, 0, temperature=1.0)
+        for kept in (tmp_path / "responses").rglob("*"):
+            if kept.is_file():
+                kept.write_text('{"choices"')  # a crash, or somebody, has cut it
+        assert (await ask(server, 0)).code == "anew"
     assert [one.code for one in (live, again, other, warm)] == ["first", "first", "second", "warm"]
-    assert len(server.requests) == 5, "faults are not kept, and equal requests are sent once"
+    assert len(server.requests) == 6, "faults are not kept, and equal requests are sent once"
     assert again.model_dump(exclude={"usage"}) == live.model_dump(exclude={"usage"})
     assert (live.usage.requests, live.usage.cache_hits) == (1, 0)
     assert (again.usage.requests, again.usage.cache_hits, again.usage.cost_usd) == (0, 1, 0.0)

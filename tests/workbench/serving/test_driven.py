@@ -101,6 +101,13 @@ async def test_limits_cut_it_off_and_one_that_is_left_is_unscored(
                 await stepping
         assert busy.ended is None
         rows = list(desk.folder.all_rows())
+        async with desk.episode(desk.tasks[0]) as after:
+            numbered = (await after.step(submit_action(0))).ended
+        assert numbered is not None and numbered.sample == 4
+    async with desk_of(suite, tmp_path / "run", target=target) as desk:
+        async with desk.episode(desk.tasks[0]) as fresh:
+            later = (await fresh.step(submit_action(0))).ended
+        assert later is not None and later.sample == 5, "none that has a row is overwritten"
         assert [row.outcome for row in rows] == [
             "truncated", "truncated", "infrastructure_error",
         ]  # fmt: skip

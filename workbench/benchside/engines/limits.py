@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from benchside.asker import asker
+from benchside.errors import BenchsideError, InfrastructureError
 from benchside.policies.fault import Fault
 from benchside.policies.options import PolicyOptions
 from benchside.policies.provider import Providers
@@ -80,10 +81,21 @@ class SharedProvider:
         ticket = next(self._tickets)
         try:
             with asker().clock.stopped():
-                await self._limits.enter.remote(self._node, ticket, self._url)
+                await self._enter(ticket)
             yield
         finally:
             self._limits.leave.remote(self._node, ticket)
+
+    async def _enter(self, ticket: int) -> None:
+        try:
+            await self._limits.enter.remote(self._node, ticket, self._url)
+        except Exception as error:
+            told = getattr(error, "cause", None) or error  # Ray wraps what an actor has raised
+            if isinstance(told, BenchsideError):
+                raise told from None
+            raise InfrastructureError(
+                "the run's limits cannot be asked", where=self._url, value=type(told).__name__
+            ) from None
 
     def answered(self, fault: Fault | None) -> None:
         """Adapt to an answer."""

@@ -186,7 +186,7 @@ class LabPolicy:
         self._episodes += 1
         self._notebook = _Notebook(self._folder, f"episode-{self._episodes}", conversation)
         await self._notebook.open()
-        if self._lab is None:
+        if self._lab is None or self._lab.returncode is not None or not self._url:
             await self._start_lab(self._folder)
         limit_s = conversation.task.limits.episode_timeout_s
         self._console.print(
@@ -200,6 +200,11 @@ class LabPolicy:
             **os.environ, "JUPYTER_TOKEN": self._token, "JUPYTER_PATH": str(folder / "data"),
             "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
         }  # fmt: skip
+        if self._lab is not None and self._lab.returncode is None:
+            self._lab.kill()  # it did not start in time
+        for stale in (folder / "runtime").glob("jpserver-*.json"):
+            stale.unlink()
+        self._url = ""
         self._lab = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "jupyterlab", "--no-browser", "--ServerApp.port=0",
             "--allow-root", f"--ServerApp.root_dir={folder / 'notebooks'}", env=environment,

@@ -236,8 +236,8 @@ class ModelPolicy(ABC):
         """
         body = self._body(chat, tools, draw)
         place = request_key(self.form, self.url, body, asker().sample, draw)
-        if self._cache is not None and (kept := await self._cache.get(place)) is not None:
-            return _Outcome(self._read(kept), 0)
+        if self._cache is not None and (kept := await self._kept(self._cache, place)) is not None:
+            return _Outcome(kept, 0)
         tries = 0
         while True:
             tries += 1
@@ -247,6 +247,14 @@ class ModelPolicy(ABC):
                 return _Outcome(answer, tries)
             with asker().clock.stopped():
                 await asyncio.sleep(wait)
+
+    async def _kept(self, cache: ResponseCache, place: str) -> ChatReply | None:
+        """The reply to an equal request; a file that holds none any more is as good as none."""
+        text = await cache.get(place)
+        try:
+            return None if text is None else self._read(text)
+        except ValueError:
+            return None
 
     def _wait_s(self, fault: Fault, tries: int) -> float | None:
         """Seconds before the next try; None where none is made."""
@@ -272,8 +280,12 @@ class ModelPolicy(ABC):
             self._provider.answered(reply if isinstance(reply, Fault) else None)
         if isinstance(reply, Fault):
             asker().clock.give_back(time.monotonic() - began)
-        elif self._cache is not None and isinstance(answer, Answer):
-            await self._cache.put(place, self._scrubbed(answer.text))
+        elif (
+            self._cache is not None
+            and isinstance(answer, Answer)
+            and self._scrubbed(answer.text) == answer.text  # one with the key is not kept
+        ):
+            await self._cache.put(place, answer.text)
         return reply
 
     async def _answer(self, body: Body) -> Answer | Fault:

@@ -19,7 +19,7 @@ from benchside.batch import episode_seed, select
 from benchside.commands import say_isolation, sensitivity
 from benchside.engines.engine import Engine
 from benchside.engines.local import open_local
-from benchside.episode import Episode, Provenance
+from benchside.episode import Episode, Provenance, episode_id
 from benchside.errors import InputError
 from benchside.gate.report import held_back
 from benchside.isolation import check_isolation
@@ -69,9 +69,10 @@ class Desk:
         self.offer, self.suite, self.tasks, self.folder = offer, suite, tasks, folder
         self._by_id = {task.task_id: task for task in tasks}
         self._engine = engine
-        self._samples = Counter(
-            row.task_id for row in folder.all_rows() if row.policy == offer.policy
-        )
+        self._samples: Counter[str] = Counter()  # the next attempt's number
+        for row in folder.all_rows():
+            if row.policy == offer.policy:
+                self._samples[row.task_id] = max(self._samples[row.task_id], row.sample + 1)
 
     def task(self, task_id: str) -> TaskSpec:
         """Return one of the tasks that are offered.
@@ -86,12 +87,20 @@ class Desk:
             )  # fmt: skip
         return self._by_id[task_id]
 
+    def _begun(self, task: TaskSpec) -> bool:
+        """Whether an earlier process has begun the attempt that would be next."""
+        name = episode_id(task, self.offer.policy, self._samples[task.task_id])
+        left = (self.folder.path / "interrupted").glob(f"{name}.*")
+        return self.folder.transcript_path(name).exists() or any(left)
+
     def episode(self, task: TaskSpec, seed: int | None = None) -> DrivenEpisode:
         """Return a new attempt at a task, to be entered as a context.
 
         Args:
             seed: of the kernel; None: it follows from the offer's, the task and the attempt.
         """
+        while self._begun(task):  # and left, before there was a row
+            self._samples[task.task_id] += 1
         sample = self._samples[task.task_id]
         self._samples[task.task_id] += 1
         if seed is None:

@@ -172,6 +172,8 @@ def scored(episode: Episode) -> Episode:
     """
     if episode.outcome in UNSCORED:
         said = "no reason was recorded" if episode.failure is None else episode.failure.message
+        if episode.outcome == "grader_error":
+            said = "the transcript says why"  # a grader's message may hold gold
         raise InfrastructureError(
             f"the episode is unscored ({episode.outcome}): {said}", where=episode.task.task_id,
             value=episode.episode_id, fix="take another task, or this one again",

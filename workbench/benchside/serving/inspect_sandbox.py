@@ -80,10 +80,10 @@ class KernelSandbox(SandboxEnvironment):
         environments: dict[str, SandboxEnvironment],
         interrupted: bool,
     ) -> None:
-        """End the episode, as the model's doing where nothing has failed."""
+        """End an episode that was not scored: the sample was cancelled, or its solver failed."""
         for environment in environments.values():
             if isinstance(environment, KernelSandbox):
-                await environment.stop(InfrastructureError(LEFT) if interrupted else None)
+                await environment.stop(InfrastructureError(LEFT))
 
     @classmethod
     async def task_cleanup(cls, task_name: str, config: Any, cleanup: bool) -> None:

@@ -46,11 +46,12 @@ INSTRUCTIONS = (
 
 @dataclass(slots=True)
 class _Guest:
-    """An episode that is open, whose session it belongs to, and when it is given up."""
+    """An episode that is open, its session, when it is given up, and how many calls it has."""
 
     episode: DrivenEpisode
     session: str | None
     timer: asyncio.TimerHandle | None = None
+    calls: int = 0
 
 
 class Guests:
@@ -97,12 +98,14 @@ class Guests:
             raise ToolError(f"no episode {handle!r} is open: it is over, or was never started")
         if guest.timer is not None:
             guest.timer.cancel()
+        guest.calls += 1
         try:
             step = await guest.episode.step(action)
         finally:
+            guest.calls -= 1
             if guest.episode.ended is not None:
                 self._open.pop(handle, None)
-            else:
+            elif guest.calls == 0:  # otherwise another call is still waiting for its turn
                 self._wait_for(handle, guest)
         return step.text
 

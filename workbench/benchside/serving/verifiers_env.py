@@ -106,10 +106,10 @@ class SuiteEnv(vf.MultiTurnEnv):
         """End the episode where the framework has stopped it: the model's doing, or an error."""
         episode: DrivenEpisode | None = state.get("episode")
         if episode is not None:
-            stopped = PolicyError(f"stopped by verifiers: {state.get('stop_condition')}")
-            await episode.leave(
-                stopped if state.get("error") is None else InfrastructureError(LEFT)
-            )
+            condition = state.get("stop_condition")
+            chosen = condition is not None and state.get("error") is None
+            stopped = PolicyError(f"stopped by verifiers: {condition}")
+            await episode.leave(stopped if chosen else InfrastructureError(LEFT))
 
     @vf.teardown
     async def close(self) -> None:
