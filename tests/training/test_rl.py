@@ -57,7 +57,7 @@ def test_rl_learns_from_recorded_tokens_and_goes_on_exactly(
         return RlConfig.model_validate(
             {
                 "model": str(base), "out": tmp_path / name, "suites": ["power"], "steps": 2,
-                "tasks": 2, "samples": 2, "learning_rate": 1e-3, "max_tokens": 8, "parallel": 2,
+                "tasks": 2, "samples": 2, "learning_rate": 1e-3, "max_tokens": 8, "parallel": 1,
                 "limits": {"max_turns": 2}, "save_every": 1, "update": {"max_tokens": 2},
                 "device": "cpu", **changes,
             }
