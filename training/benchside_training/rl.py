@@ -5,8 +5,8 @@
 One process: the local engine samples with the weights that the update then changes in place, so
 every token is of the version in training. Each step's episodes lie in `rollouts/step-N`, a run
 folder like any other. Seeds of tasks, samples and updates follow from the config's, and a training
-that was interrupted goes on from its last checkpoint as if it had not been: to the bit where `parallel`
-is 1. With more, chance decides which episodes share a batch, and sums are rounded accordingly.
+that was interrupted goes on from its last checkpoint as if it had not been: to the bit where
+`parallel` is 1. With more, chance decides which episodes share a batch, and how sums are rounded.
 
 Sources: see `losses`; the shape of the loop is that of nanochat's `chat_rl.py` (A. Karpathy).
 """
