@@ -1,17 +1,28 @@
 """What is context and what trains, in each family of chat templates, as text."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 import torch
+from pydantic import JsonValue
 
 from benchside.errors import InputError
-from benchside.policy import Message, ToolCall
-from benchside.protocol import all_tools
+from benchside.manner import ProtocolName
+from benchside.policies import PolicyOptions
+from benchside.policy import Action, Conversation, Message, Remark, ToolCall, Turn
+from benchside.protocol import all_tools, observation_messages, opening_messages
+from benchside.protocols import action_form
 from benchside_training.chat_template import ChatTemplate
-from benchside_training.example import Example
+from benchside_training.example import Example, example_of
+from benchside_training.local.loading import Vocabulary
+from benchside_training.local.policy import LocalPolicy
+from benchside_training.local.sampling import Sampling
+from benchside_training.local.sequence import Sampled
 from benchside_training.render import Renderer, Row, draw_lengths, fitting
+from benchside_training.trajectory import trajectories
 from tests.training.families import stop_ids_of, tokenizer_of
+from tests.training.tiny import episode_of
 
 CODE = 'import json\nprint(json.dumps({"é": [1]}))'
 
@@ -129,6 +140,78 @@ def test_malformed_actions_stay_in_the_context() -> None:
     (row,) = renderer.rows(example(unlearned=(2,)))
     assert trained("qwen", row) == GOLDEN["qwen"][1:]
     assert "Look." in str(tokenizer_of("qwen").decode(row.input_ids[~row.loss_mask].tolist()))
+
+
+class Saying:
+    """An engine that samples what it is told to."""
+
+    config: Mapping[str, JsonValue] = {}  # noqa: RUF012 (never changed)
+
+    def __init__(self, replies: Sequence[Sequence[int]]):
+        self._replies = iter(replies)
+
+    async def sample(self, ids: Sequence[int], sampling: Sampling, *, known: int = 0) -> Sampled:
+        said = list(next(self._replies))
+        return Sampled(said, [-1.0] * len(said), [0] * len(said), False)
+
+
+SAID: dict[ProtocolName, list[str]] = {
+    "fenced": ["Look.\n\n```python\nn\n```", "Hm.", "```submit\n8\n```"],
+    "medagentgym": [
+        '{"action": "validate_code", "params": {"code": "n"}}',
+        "Hm.",
+        '{"action": "validate_code", "params": {"code": "answer = 8\\nsubmit(answer)"}}',
+    ],
+}
+
+
+@pytest.mark.parametrize("protocol", SAID)
+@pytest.mark.parametrize("family", ["qwen", "gemma", "llama"])
+async def test_a_row_has_the_ids_that_the_policy_was_given_and_sampled(
+    family: str, protocol: ProtocolName
+) -> None:
+    """In plain text, too: no tool is told of that the policy was not told of."""
+    tokenizer, stops = tokenizer_of(family), stop_ids_of(family)
+    replies = [[*tokenizer(text)["input_ids"], stops[-1]] for text in SAID[protocol]]
+    policy = LocalPolicy(
+        "hf:m", Vocabulary(tokenizer, frozenset(stops), "w"), Saying(replies),
+        PolicyOptions(protocol=protocol),
+    )  # fmt: skip
+    task = episode_of([]).task
+    tools = policy.manner.tools
+    system = action_form(protocol).system_prompt(task, tools)
+    opening = opening_messages(task, "n: a number", tools, system)
+    turns: list[Turn] = []
+    for _ in replies:
+        action = await policy.act(Conversation(task, opening, turns, tools))
+        shown = action.problem or "7 <rows>"
+        turns.append(Turn(action, None, observation_messages(action, shown)))
+    episode = episode_of([]).model_copy(
+        update={"opening": opening, "turns": tuple(turns), "tools": tools, "protocol": protocol}
+    )
+    (row,) = Renderer(tokenizer, stops).rows(example_of(episode, "r"))
+    (lived,) = trajectories(episode)
+    assert row.input_ids.tolist() == lived.input_ids.tolist()
+    end = tokenizer.decode([stops[-1]])
+    first, middle, last = SAID[protocol]
+    assert trained(family, row) == [first + end, last + end]  # of "Hm." nothing could be made
+    assert "run_cell" not in tokenizer.decode(row.input_ids.tolist())
+    assert middle in tokenizer.decode(row.input_ids[~row.loss_mask].tolist())
+
+
+def test_what_a_scaffold_wrote_or_held_back_is_not_learned() -> None:
+    said = Message(role="assistant", content="```python\nsubmit(8)\n```")
+    held = Action(message=said, asks=Remark(tool="remark", text="No evidence."))
+    good = Action(message=said, code="submit(8)")
+    own = good.model_copy(update={"scaffolded": True})
+    told = (Message(role="user", content="?"),)
+    episode = episode_of([]).model_copy(
+        update={
+            "opening": told, "turns": tuple(Turn(one, None, told) for one in (held, good, own)),
+            "protocol": "fenced",
+        }
+    )  # fmt: skip
+    assert example_of(episode, "r").unlearned == (1, 5)
 
 
 def test_templates_that_cannot_be_learned_from_are_refused_by_episode() -> None:

@@ -7,7 +7,8 @@ from itertools import takewhile
 from pydantic import JsonValue
 
 from benchside.episode import Episode, Outcome
-from benchside.policy import Message, ToolName
+from benchside.manner import ProtocolName
+from benchside.policy import Action, Message, Remark, ToolName
 from benchside.task import Frozen, Sensitivity, Split, content_hash
 
 
@@ -18,8 +19,10 @@ class Example(Frozen):
         run: name of the run folder.
         messages: the opening, then the assistant's messages and what it was told.
         tools: offered beside `run_cell` and `submit`.
-        unlearned: places among the messages of assistant messages of which no action could be
-            made; they stand in the context, but are not to be imitated.
+        protocol: in which the policy acted: it says which tools the model was told of.
+        unlearned: places among the messages of assistant messages that stand in the context, but
+            are not to be imitated: no action could be made of them, a scaffold held them back, or
+            wrote them itself.
         licence, sensitivity: of the task.
         parent: episode that this one is an edited continuation of.
     """
@@ -38,6 +41,7 @@ class Example(Frozen):
     tools: tuple[ToolName, ...]
     messages: tuple[Message, ...]
     unlearned: tuple[int, ...]
+    protocol: ProtocolName = "native"
     parent: str | None = None
 
     @property
@@ -73,7 +77,7 @@ def example_of(episode: Episode, run: str) -> Example:
     messages = list(episode.opening)
     unlearned = []
     for turn in episode.turns:
-        if turn.action.problem is not None:
+        if not _exemplary(turn.action):
             unlearned.append(len(messages))
         messages += [turn.action.message, *turn.observations]
     while messages and messages[-1].role != "assistant":
@@ -94,5 +98,12 @@ def example_of(episode: Episode, run: str) -> Example:
         tools=episode.tools,
         messages=tuple(messages),
         unlearned=tuple(unlearned),
+        protocol=episode.protocol,
         parent=episode.parent,
     )
+
+
+def _exemplary(action: Action) -> bool:
+    """Said by the policy itself, and followed."""
+    held_back = isinstance(action.asks, Remark)
+    return action.problem is None and not held_back and not action.scaffolded

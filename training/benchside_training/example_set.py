@@ -146,7 +146,7 @@ def _unfit(episode: Episode, choice: EpisodeChoice, outcomes: Sequence[Outcome])
         return "another split"
     if episode.feedback == "oracle":
         return "told at each answer whether it is right"
-    if any(turn.action.draft for turn in episode.turns):
+    if any(turn.action.draft or turn.action.scaffolded for turn in episode.turns):
         return "several attempts in one episode"
     # a continuation's policy is named after its parent's, which may go on
     names = choice.policies

@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 
 from benchside.errors import InputError, PolicyError
 from benchside.policy import Message
-from benchside.protocol import all_tools
+from benchside.protocols import action_form
 from benchside_training.chat_template import ChatTemplate, Tool
 from benchside_training.example import Example
 from benchside_training.tool_calls import fenced
@@ -67,9 +67,9 @@ class Renderer:
         Raises:
             InputError: the template cannot render it; names the episode.
         """
-        tools = all_tools(example.tools)
+        tools = action_form(example.protocol).tools(example.tools)
         messages = example.messages
-        if not self._template.takes_tools:
+        if example.protocol == "native" and not self._template.takes_tools:
             messages = tuple(map(fenced, messages))
         try:
             rows = list(self._rows(messages, frozenset(example.unlearned), tools))

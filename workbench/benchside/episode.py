@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import InstanceOf, JsonValue
 
 from benchside.grade import Grade
-from benchside.manner import Feedback
+from benchside.manner import Feedback, ProtocolName
 from benchside.policy import Message, ToolName, Turn
 from benchside.state import ServiceState
 from benchside.task import Frozen, TaskSpec
@@ -103,6 +103,7 @@ class Episode(Frozen):
         tools: that were offered beside `run_cell` and `submit`.
         feedback: "oracle" where each answer was graded at once and only a right one ended the
             episode: as in MedAgentGym, and not comparable with what is graded once.
+        protocol: in which the policy acted.
     """
 
     episode_id: str
@@ -126,6 +127,7 @@ class Episode(Frozen):
     states: tuple[ServiceState, ...] = ()
     tools: tuple[ToolName, ...] = ()
     feedback: Feedback = "execution"
+    protocol: ProtocolName = "native"
 
 
 def episode_id(task: TaskSpec, policy: str, sample: int) -> str:

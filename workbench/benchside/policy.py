@@ -230,6 +230,7 @@ class Action(Frozen):
         ignored: code blocks of the message that were not executed, as only the first is.
         compacted: how many of the oldest observations the model was shown as a one-line note.
         images: that the model was shown for the first time before this action.
+        scaffolded: the message is a scaffold's own: no model has said it.
     """
 
     message: Message
@@ -245,6 +246,7 @@ class Action(Frozen):
     ignored: int = 0
     compacted: int = 0
     images: tuple[ShownImage, ...] = ()
+    scaffolded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,6 +180,7 @@ async def run_episode(
         states=progress.states,
         tools=assignment.tools,
         feedback=assignment.manner.feedback,
+        protocol=assignment.manner.protocol,
     )
 
 

@@ -179,6 +179,8 @@ async def test_the_majority_of_independent_attempts_is_submitted(
     assert "Limits: 2 turns" in asked(server, 0), "of each attempt"
     drafts = [turn.action.draft for turn in episode.turns]
     assert drafts[:3] == [True] * 3 and not drafts[-1]
+    own = [turn.action.scaffolded for turn in episode.turns]
+    assert own == [turn.action.asks is not None for turn in episode.turns[:-1]] + [True]
     asks = [turn.action.asks is not None for turn in episode.turns]
     assert asks == [False] * 5 + [True] + [False] * 2 + [True] + [False] * 3
     third = episode.turns[3].result
@@ -213,6 +215,7 @@ async def test_scaffolds_nest_and_plain_text_protocols_work_in_them(
     spec = "plan(debug(openai:m), openai:planner)"
     episode, server = await played(suite, maker, spec, *script, protocol="fenced")
     assert episode.policy == "plan(debug(openai:m[fenced]), openai:planner[fenced])"
+    assert episode.protocol == "fenced"
     assert steps(episode) == [["plan"], ["debug"]]
     assert not any("tools" in body for body in server.bodies)
     assert episode.submission is not None and episode.submission.value == 3

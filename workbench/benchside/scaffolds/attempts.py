@@ -62,11 +62,11 @@ class Attempts(Scaffold):
             message = Message(role="assistant", content="This attempt has come to no answer.")
             return Action(
                 message=message, thought=message.content or "",
-                asks=FreshKernel(tool="fresh_kernel"),
+                asks=FreshKernel(tool="fresh_kernel"), scaffolded=True,
             )  # fmt: skip
         answered = [attempt for attempt in done if attempt.answer is not None]
         if not answered:
-            return text_action("No attempt has come to an answer.")
+            return _own(text_action("No attempt has come to an answer."))
         return await self.choose(one, answered)
 
     def _one(self, conversation: Conversation) -> Conversation:
@@ -168,4 +168,9 @@ def _form(attempt: Attempt) -> str:
 
 def _submits(attempt: Attempt, thought: str) -> Action:
     assert attempt.answer is not None
-    return submit_json_action(attempt.answer.value, thought)
+    return _own(submit_json_action(attempt.answer.value, thought))
+
+
+def _own(action: Action) -> Action:
+    """An action that the scaffold has made itself."""
+    return action.model_copy(update={"scaffolded": True})
