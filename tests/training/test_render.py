@@ -145,7 +145,7 @@ def test_malformed_actions_stay_in_the_context() -> None:
 class Saying:
     """An engine that samples what it is told to."""
 
-    config: Mapping[str, JsonValue] = {}  # noqa: RUF012 (never changed)
+    config: Mapping[str, JsonValue] = {}
 
     def __init__(self, replies: Sequence[Sequence[int]]):
         self._replies = iter(replies)
