@@ -29,13 +29,14 @@ from pydantic import Field, JsonValue
 from benchside.batch import run_batch, select
 from benchside.curves import MetricsRow
 from benchside.episode import UNSCORED, Episode, Provenance
+from benchside.errors import InputError
 from benchside.evaluation import LimitChoice
 from benchside.library import Suite, open_suite
 from benchside.policies.options import PolicyOptions
 from benchside.provenance import provenance
 from benchside.rollout import Assignment
 from benchside.store import RunConfig, RunFolder, SuiteUse
-from benchside.task import Frozen, TaskSpec
+from benchside.task import Frozen, TaskSpec, content_hash
 from benchside.task_kernel import WARM_MODULES
 from benchside_kernels.backend import KernelMaker
 from benchside_kernels.makers import open_kernels
@@ -52,6 +53,9 @@ from benchside_training.trajectory import Trajectory, trajectories
 
 Reward = Callable[[Episode], float | None]
 """What is learned from an episode; None where it is left out."""
+
+Choice = Callable[[TaskSpec], bool]
+"""Whether a task may be asked."""
 
 
 class RlConfig(Frozen):
@@ -108,6 +112,7 @@ def main(
     on_step: Callable[[MetricsRow], None] = lambda _: None,
     *,
     reward: Reward = graded,
+    choose: Choice = lambda _: True,
     home: Path | None = None,
 ) -> Path:
     """Train a model on its own episodes; return the folder of the result.
@@ -115,6 +120,7 @@ def main(
     Args:
         on_step: called with the metrics of each step.
         reward: of an episode, such as one with partial credit.
+        choose: of the suites' `train` tasks, those that are asked.
         home: where suites are prepared; the user's by default.
 
     Raises:
@@ -123,16 +129,28 @@ def main(
         TrainingError: the loss is no number any more, or memory has run out.
     """
     suites = [open_suite(name, home or home_folder()) for name in config.suites]
+    tasks = [
+        (suite, TaskSpec.model_validate(_limited(task, config.limits)))
+        for suite in suites
+        for task in select(suite, "train", None)
+        if choose(task)
+    ]
+    if not tasks:
+        raise InputError(
+            "there is no task to learn from", where="suites", value=", ".join(config.suites),
+            fix="take suites with tasks in the split train, and choose some of them",
+        )  # fmt: skip
     learner = _learner(config)
     folder = TrainingFolder(config.out)
     asked: dict[str, JsonValue] = {
         "config": config.model_dump(mode="json", exclude={"out", "resume"}),
         "data": {suite.name: suite.record.build for suite in suites},
+        "tasks": content_hash([task.hash for _, task in tasks]),
         "weights": learner.loaded.weights,
     }
     with folder.started(asked, resume=config.resume) as checkpoint, memory_named(config.stage):
         first = 0 if checkpoint is None else _restore(learner, checkpoint)
-        asyncio.run(_train(config, learner, folder, suites, first, reward, on_step))
+        asyncio.run(_train(config, learner, folder, tasks, first, reward, on_step))
         with folder.result() as result:
             learner.loaded.model.save_pretrained(result)
             learner.loaded.tokenizer.save_pretrained(result)
@@ -144,16 +162,11 @@ async def _train(
     config: RlConfig,
     learner: _Learner,
     folder: TrainingFolder,
-    suites: list[Suite],
+    tasks: list[tuple[Suite, TaskSpec]],
     first: int,
     reward: Reward,
     on_step: Callable[[MetricsRow], None],
 ) -> None:
-    tasks = [
-        (suite, TaskSpec.model_validate(_limited(task, config.limits)))
-        for suite in suites
-        for task in select(suite, "train", None)
-    ]
     engine = Engine(learner.loaded.model, max_batch=config.parallel)
     try:
         async with open_kernels(None, WARM_MODULES) as maker:
