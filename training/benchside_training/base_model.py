@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from peft import LoraConfig
@@ -16,6 +16,7 @@ from transformers import (
 
 from benchside.errors import InputError
 from benchside.task import Frozen
+from benchside_training.local.loading import end_ids, first_line
 
 Precision = Literal["float32", "mixed", "bfloat16"]
 """Weights in float32; weights in float32 and passes in bfloat16; all in bfloat16."""
@@ -34,9 +35,13 @@ class Lora(Frozen):
     @property
     def config(self) -> LoraConfig:
         """As peft wants it."""
+        return self.config_for("CAUSAL_LM")
+
+    def config_for(self, task_type: str) -> LoraConfig:
+        """As peft wants it for another head than that of a language model."""
         return LoraConfig(
             r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout,
-            target_modules="all-linear", task_type="CAUSAL_LM",
+            target_modules="all-linear", task_type=task_type,
         )  # fmt: skip
 
 
@@ -48,21 +53,25 @@ class BaseModel(NamedTuple):
     stop_ids: tuple[int, ...]
 
 
-def load_base(name: str, precision: Precision) -> BaseModel:
+def load_base(
+    name: str, precision: Precision, kind: Any = AutoModelForCausalLM, **options: object
+) -> BaseModel:
     """Load a model with its tokenizer, from a folder or by its name at the hub.
+
+    Args:
+        kind: class of transformers that makes the model; `options` are for it.
 
     Raises:
         InputError: it cannot be loaded, or the tokenizer is not the model's.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
-        model = AutoModelForCausalLM.from_pretrained(
-            name, dtype=torch.bfloat16 if precision == "bfloat16" else torch.float32
+        model = kind.from_pretrained(
+            name, dtype=torch.bfloat16 if precision == "bfloat16" else torch.float32, **options
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise InputError(
-            f"the model cannot be loaded: {first}", where="model", value=name,
+            f"the model cannot be loaded: {first_line(error)}", where="model", value=name,
             fix="give a folder with config.json, tokenizer and weights, or a name at the hub",
         ) from None  # fmt: skip
     known = model.get_input_embeddings().weight.shape[0]
@@ -73,23 +82,10 @@ def load_base(name: str, precision: Precision) -> BaseModel:
         )  # fmt: skip
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token  # padding is masked: any token will do
-    return BaseModel(model, tokenizer, _stop_ids(model, tokenizer, known))
-
-
-def _stop_ids(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, known: int
-) -> tuple[int, ...]:
-    """What generation config, configuration and tokenizer say ends a turn."""
-    ends = [
-        getattr(model.generation_config, "eos_token_id", None),
-        getattr(model.config, "eos_token_id", None),
-        tokenizer.eos_token_id,
-    ]
-    flat = [id_ for end in ends for id_ in (end if isinstance(end, list) else [end])]
-    found = tuple(dict.fromkeys(id_ for id_ in flat if id_ is not None))
+    found = end_ids(getattr(model, "generation_config", None), model.config, tokenizer)
     if not found or max(found) >= known:
         raise InputError(
             f"the ids that end a turn are none of the model's {known}", where="model: eos_token_id",
             value=found, fix="set eos_token_id in generation_config.json",
         )  # fmt: skip
-    return found
+    return BaseModel(model, tokenizer, found)

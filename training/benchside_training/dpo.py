@@ -106,8 +106,7 @@ def main(config: DpoConfig, on_step: Callable[[MetricsRow], None] = lambda _: No
         TrainingError: the loss is no number any more, or memory has run out.
     """
     base = load_base(config.model, config.precision)
-    pairs = read_pairs(config.data)
-    pairs = pairs[: max(round(len(pairs) * config.train_fraction), 1)]
+    pairs = config.used(read_pairs(config.data))
     rows, left_out = pair_rows(
         pairs, Renderer(base.tokenizer, base.stop_ids), config.max_tokens, config.data
     )

@@ -6,7 +6,7 @@ from itertools import takewhile
 
 from pydantic import JsonValue
 
-from benchside.episode import Episode, Outcome
+from benchside.episode import Episode, Outcome, Submitted
 from benchside.manner import ProtocolName
 from benchside.policy import Action, Message, Remark, ToolName
 from benchside.task import Frozen, Sensitivity, Split, content_hash
@@ -24,6 +24,9 @@ class Example(Frozen):
             are not to be imitated: no action could be made of them, a scaffold held them back, or
             wrote them itself.
         licence, sensitivity: of the task.
+        group: of the task; None in sets of before.
+        submission: what the episode submitted.
+        score: of a verifier, where one has scored the run.
         parent: episode that this one is an edited continuation of.
     """
 
@@ -42,6 +45,9 @@ class Example(Frozen):
     messages: tuple[Message, ...]
     unlearned: tuple[int, ...]
     protocol: ProtocolName = "native"
+    group: str | None = None
+    submission: Submitted | None = None
+    score: float | None = None
     parent: str | None = None
 
     @property
@@ -68,11 +74,12 @@ class Example(Frozen):
         return content_hash([self.suite, self.task_id, said])
 
 
-def example_of(episode: Episode, run: str) -> Example:
+def example_of(episode: Episode, run: str, score: float | None = None) -> Example:
     """Return the example of an episode.
 
     Args:
         run: name of the run folder that it lies in.
+        score: of a verifier.
     """
     messages = list(episode.opening)
     unlearned = []
@@ -99,6 +106,9 @@ def example_of(episode: Episode, run: str) -> Example:
         messages=tuple(messages),
         unlearned=tuple(unlearned),
         protocol=episode.protocol,
+        group=task.group,
+        submission=episode.submission,
+        score=score,
         parent=episode.parent,
     )
 

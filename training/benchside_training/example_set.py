@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isnan
 from pathlib import Path
 
 from pydantic import Field
@@ -30,6 +31,7 @@ class EpisodeChoice(Frozen):
         splits: of the tasks.
         held_out_suites: suites whose `held_out_splits` must not be among the examples, not even
             nearly; None for those that occur in the runs.
+        min_score: of a verifier that has scored the runs, for rejection sampling; None: any.
         max_turns, max_chars: longer episodes are left out; None for no limit.
         credentialed: take episodes on credentialed data too. What is trained on them may give
             them away, and so stays where they may be.
@@ -41,6 +43,7 @@ class EpisodeChoice(Frozen):
     policies: tuple[str, ...] | None = None
     held_out_suites: tuple[str, ...] | None = None
     held_out_splits: tuple[Split, ...] = ("valid", "test")
+    min_score: float | None = Field(None, ge=0, le=1)
     max_turns: int | None = Field(None, ge=1)
     max_chars: int | None = Field(None, ge=1)
     credentialed: bool = False
@@ -99,7 +102,10 @@ def find_examples(
             found.left_out[reason] += 1
             continue
         _check_allowed(episode.task, choice, one.transcript)
-        example = example_of(episode, one.run.name)
+        if choice.min_score is not None and (one.score is None or one.score < choice.min_score):
+            found.left_out["scored below min_score" if one.score is not None else "no score"] += 1
+            continue
+        example = example_of(episode, one.run.name, one.score)
         if choice.max_chars is not None and example.chars > choice.max_chars:
             found.left_out["more characters than max_chars"] += 1
             continue
@@ -119,6 +125,7 @@ class _Listed:
     run: Path
     suite: str
     transcript: Path
+    score: float | None
 
 
 def _listed(runs: Sequence[str], *, edited: bool) -> list[_Listed]:
@@ -131,8 +138,11 @@ def _listed(runs: Sequence[str], *, edited: bool) -> list[_Listed]:
         for folder in folders:
             rows = load_run(folder).episodes
             listed += [
-                _Listed(path, str(suite), Path(str(transcript)))
-                for suite, transcript in zip(rows["suite"], rows["transcript"], strict=True)
+                _Listed(path, suite, Path(transcript), None if isnan(score) else score)
+                for suite, transcript, score in zip(
+                    *(rows[name].tolist() for name in ("suite", "transcript", "verifier_score")),
+                    strict=True,
+                )
             ]
     return listed
 

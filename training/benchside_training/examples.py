@@ -29,8 +29,8 @@ class ExamplesConfig(EpisodeChoice):
     Args:
         out: folder for the set.
         outcomes: of the episodes.
-        per_task: at most so many of one task, those with the fewest characters first; None for
-            all.
+        per_task: at most so many of one task: those that a verifier scores highest where
+            `min_score` is set, else those with the fewest characters; None for all.
     """
 
     out: Path
@@ -48,7 +48,7 @@ def main(config: ExamplesConfig, home: Path | None = None) -> DataCard:
         InputError: nothing is left, or credentialed data without the flag; nothing was written.
     """
     found = find_examples(config, config.outcomes, home or home_folder())
-    kept = _shortest(found.examples, config.per_task)
+    kept = _chosen(found.examples, config)
     if len(kept) < len(found.examples):
         found.left_out["beyond per_task"] += len(found.examples) - len(kept)
     return write_set(config.out, FILE, kept, kept, found, config)
@@ -59,15 +59,20 @@ def read_examples(path: Path) -> list[Example]:
     return read_set(path, Example.model_validate_json)
 
 
-def _shortest(examples: Iterable[Example], per_task: int | None) -> list[Example]:
+def _chosen(examples: Iterable[Example], config: ExamplesConfig) -> list[Example]:
     """Of each task at most so many, in the order of the examples."""
     by_task: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
         by_task[example.task_hash].append(example)
+
+    def rank(example: Example) -> tuple[float, int]:
+        score = example.score if config.min_score is not None else None
+        return -(score or 0.0), example.chars
+
     kept = {
         one.actions_hash
         for own in by_task.values()
-        for one in sorted(own, key=lambda one: one.chars)[:per_task]
+        for one in sorted(own, key=rank)[: config.per_task]
     }
     return [one for own in by_task.values() for one in own if one.actions_hash in kept]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pydantic import Field
@@ -11,6 +11,8 @@ from pydantic import Field
 from benchside.task import Frozen
 from benchside_training.base_model import Lora, Precision
 from benchside_training.training_folder import TrainingFolder
+
+Datum = TypeVar("Datum")
 
 
 class RecipeConfig(Frozen):
@@ -50,6 +52,10 @@ class RecipeConfig(Frozen):
     save_every: int = Field(100, ge=1)
     device: str | None = None
     train_fraction: float = Field(1.0, gt=0, le=1)
+
+    def used(self, data: list[Datum]) -> list[Datum]:
+        """Return the share of the data that is asked for, at least one."""
+        return data[: max(round(len(data) * self.train_fraction), 1)]
 
     def trainer_arguments(self, folder: TrainingFolder) -> dict[str, Any]:
         """Return the arguments that transformers' trainer is given."""

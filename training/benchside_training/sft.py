@@ -64,8 +64,7 @@ def main(config: SftConfig, on_step: Callable[[MetricsRow], None] = lambda _: No
         TrainingError: the loss is no number any more, or memory has run out.
     """
     base = load_base(config.model, config.precision)
-    examples = read_examples(config.data)
-    examples = examples[: max(round(len(examples) * config.train_fraction), 1)]
+    examples = config.used(read_examples(config.data))
     renderer = Renderer(base.tokenizer, base.stop_ids)
     rows, lengths = fitting(
         [row for example in examples for row in renderer.rows(example)], config.max_tokens

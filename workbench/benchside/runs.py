@@ -18,6 +18,8 @@ from benchside.errors import StoreError
 from benchside.row_file import readable_rows
 from benchside.store import EpisodeRow, RunFolder
 from benchside.transcript_tables import CALL_TYPES, CELL_TYPES, TURN_TYPES, TranscriptTables
+from benchside.verifier_score import FILE as VERIFIER_SCORES
+from benchside.verifier_score import VerifierScore
 
 _EPISODE_TYPES = {
     "reward": "float64", "passed": "boolean", "start_s": "float64", "cpu_s": "float64",
@@ -34,8 +36,9 @@ class Run:
 
     Args:
         paths: the run folders.
-        episodes: one row per finished episode: the columns of `benchside.store.EpisodeRow` and
-            `run`, the folder. Not measured is missing, never 0. `transcript` is the full path.
+        episodes: one row per finished episode: the columns of `benchside.store.EpisodeRow`, `run`,
+            the folder, and `verifier_score`, where a verifier has scored it. Not measured is
+            missing, never 0. `transcript` is the full path.
 
     An episode id is equal in all runs of the same task, policy and sample: `run` and `episode_id`
     together name an episode.
@@ -120,6 +123,9 @@ def _episodes(folder: RunFolder, defects: list[Defect]) -> pd.DataFrame:
     listed = [{"run": str(folder.path), **row.model_dump()} for row in rows]
     frame = pd.DataFrame(listed, columns=["run", *EpisodeRow.model_fields]).astype(_EPISODE_TYPES)
     frame["transcript"] = [str(folder.path / name) for name in frame["transcript"]]
+    scored = readable_rows(folder.path / VERIFIER_SCORES, VerifierScore, defects)
+    score_of = {row.episode_id: row.score for row in scored}
+    frame["verifier_score"] = frame["episode_id"].map(score_of).astype("float64")
     return frame
 
 

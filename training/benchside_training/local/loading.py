@@ -52,7 +52,7 @@ class LocalModel(NamedTuple):
     @property
     def stop_ids(self) -> frozenset[int]:
         """What ends a turn: the end tokens of generation config, configuration and tokenizer."""
-        return _stop_ids(self.model.generation_config, self.model.config, self.tokenizer)
+        return frozenset(end_ids(self.model.generation_config, self.model.config, self.tokenizer))
 
 
 def load(name: str, options: PolicyOptions) -> LocalModel:
@@ -69,10 +69,10 @@ def load(name: str, options: PolicyOptions) -> LocalModel:
             "models that keep a state instead of keys and values cannot be run here", where=where,
             value=config.model_type, fix="serve it, with vLLM for instance, and use openai:",
         )  # fmt: skip
-    device = _device(options.device)
+    device = device_of(options.device)
     try:
         found = AutoModelForCausalLM.from_pretrained(
-            name, config=config, dtype=_dtype(options.dtype, device), device_map=device,
+            name, config=config, dtype=dtype_of(options.dtype, device), device_map=device,
             attn_implementation=options.attention,
         )  # fmt: skip
         model = _adapted(found, options.adapter)
@@ -83,7 +83,7 @@ def load(name: str, options: PolicyOptions) -> LocalModel:
             fix="check the weights and the adapter, and that they fit into memory; "
             "attention: eager works for every model",
         ) from None  # fmt: skip
-    return LocalModel(model, tokenizer, _weights(name, options.adapter, config))
+    return LocalModel(model, tokenizer, weights_of(name, options.adapter, config))
 
 
 def load_vocabulary(name: str, adapter: str | None, where: str) -> Vocabulary:
@@ -98,7 +98,9 @@ def load_vocabulary(name: str, adapter: str | None, where: str) -> Vocabulary:
     except OSError:  # many models have none
         generation = None
     return Vocabulary(
-        tokenizer, _stop_ids(generation, config, tokenizer), _weights(name, adapter, config)
+        tokenizer,
+        frozenset(end_ids(generation, config, tokenizer)),
+        weights_of(name, adapter, config),
     )
 
 
@@ -112,17 +114,17 @@ def _described(name: str, where: str) -> tuple[PreTrainedConfig, PreTrainedToken
         ) from None  # fmt: skip
 
 
-def _stop_ids(
+def end_ids(
     generation: object, config: object, tokenizer: PreTrainedTokenizerBase
-) -> frozenset[int]:
-    """The end tokens of generation config, configuration and tokenizer."""
+) -> tuple[int, ...]:
+    """Return the end tokens of generation config, configuration and tokenizer, each once."""
     ends = [getattr(one, "eos_token_id", None) for one in (generation, config, tokenizer)]
     flat = [id_ for end in ends for id_ in (end if isinstance(end, list) else [end])]
-    return frozenset(id_ for id_ in flat if id_ is not None)
+    return tuple(dict.fromkeys(id_ for id_ in flat if id_ is not None))
 
 
-def _device(asked: str | None) -> torch.device:
-    """The device that is asked for; otherwise an accelerator, where there is one."""
+def device_of(asked: str | None) -> torch.device:
+    """Return the device that is asked for; otherwise an accelerator, where there is one."""
     if asked is None:
         found = torch.accelerator.current_accelerator(check_available=True)
         return found or torch.device("cpu")
@@ -137,8 +139,8 @@ def _device(asked: str | None) -> torch.device:
     return device
 
 
-def _dtype(asked: str | None, device: torch.device) -> torch.dtype | Literal["auto"]:
-    """The precision that is asked for; otherwise that of the weights, and float32 on a CPU."""
+def dtype_of(asked: str | None, device: torch.device) -> torch.dtype | Literal["auto"]:
+    """Return the precision asked for; otherwise that of the weights, and float32 on a CPU."""
     if asked is not None:
         dtype: torch.dtype = getattr(torch, asked)
         return dtype
@@ -153,8 +155,8 @@ def _adapted(model: PreTrainedModel, adapter: str | None) -> PreTrainedModel:
     return merged
 
 
-def _weights(name: str, adapter: str | None, config: object) -> str:
-    """Commits of hub models; of folders, a hash over their safetensors."""
+def weights_of(name: str, adapter: str | None, config: object) -> str:
+    """Return what names the weights: commits of hub models, hashes over folders' safetensors."""
     parts = []
     for source in filter(None, (name, adapter)):
         files = sorted(Path(source).glob("*.safetensors")) if Path(source).is_dir() else []

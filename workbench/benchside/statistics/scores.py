@@ -43,7 +43,8 @@ def scores(
 
     Args:
         by: "category" for rows of each category; `category` is missing otherwise.
-        verifier: a score of each episode, indexed by run and episode id, for best@k.
+        verifier: a score of each episode, indexed by run and episode id, for best@k; None for
+            those that lie beside the runs (`verifier_scores.jsonl`).
         beside: runs to take floor and contamination from, where `run` has none; only their
             episodes of the same tasks count.
 
@@ -59,7 +60,7 @@ def scores(
     episodes = run.episodes.assign(
         environment_s=run.episodes["start_s"].fillna(0) + run.episodes["kernel_s"],
         vote=_votes(run),
-        score=_aligned(run, verifier),
+        score=run.episodes["verifier_score"] if verifier is None else _aligned(run, verifier),
     )
     keys = ["suite"] if by == "suite" else ["suite", "category"]
     rows = []
@@ -208,9 +209,7 @@ def _rounded(number: str) -> str:
     return f"{float(number):.6g}"
 
 
-def _aligned(run: Run, values: pd.Series | None) -> pd.Series:
+def _aligned(run: Run, values: pd.Series) -> pd.Series:
     """Values by run and episode id, in the order of the episodes; missing where there is none."""
-    if values is None:
-        return pd.Series(float("nan"), index=run.episodes.index)
     places = pd.MultiIndex.from_frame(run.episodes[["run", "episode_id"]])
     return pd.Series(values.reindex(places).to_numpy(), index=run.episodes.index)
