@@ -14,19 +14,25 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from benchside.policy import Usage
+
+DRAWS_OF_A_SAMPLE = 1_000_000
+
 
 @dataclass(slots=True)
 class Clock:
     """When an episode's time is up.
 
     Args:
-        deadline: by `time.monotonic`; moved by what was waited for a server.
+        deadline: by `time.monotonic`; moved by what was waited for a server. Time that several
+            calls have waited side by side moves it once.
     """
 
     deadline: float
     _limit: asyncio.Timeout | None = None
     _held: int = 0
     _held_since: float = 0.0
+    _returned: list[tuple[float, float]] = field(default_factory=list)  # apart, and in order
 
     @property
     def left_s(self) -> float:
@@ -54,11 +60,22 @@ class Clock:
         finally:
             self._held -= 1
             if self._held == 0:
-                self.give_back(time.monotonic() - self._held_since)
+                self.give_back(self._held_since)
 
-    def give_back(self, seconds: float) -> None:
-        """Add time that a server has wasted."""
-        self.deadline += seconds
+    def give_back(self, since: float) -> None:
+        """Add the time from then until now, as a server has wasted it, but no part of it twice.
+
+        Args:
+            since: by `time.monotonic`.
+        """
+        now = time.monotonic()
+        begin, known = since, 0.0
+        while self._returned and self._returned[-1][1] > since:
+            first, last = self._returned.pop()
+            known += last - max(first, since)
+            begin = min(begin, first)
+        self._returned.append((begin, now))
+        self.deadline += now - since - known
         if self._held == 0:
             self._set(asyncio.get_running_loop().time() + self.left_s)
 
@@ -73,10 +90,13 @@ class Asker:
 
     Args:
         sample: number of the episode among those of its task and policy.
+        spent: what models have cost on the way to this action; all that is left of it where the
+            action fails.
     """
 
     sample: int = 0
     clock: Clock = field(default_factory=lambda: Clock(float("inf")))
+    spent: list[Usage] = field(default_factory=list)
 
 
 _ASKER: ContextVar[Asker | None] = ContextVar("benchside_asker", default=None)
@@ -85,6 +105,16 @@ _ASKER: ContextVar[Asker | None] = ContextVar("benchside_asker", default=None)
 def asker() -> Asker:
     """Return who asks; outside of an episode somebody with unlimited time."""
     return _ASKER.get() or Asker()
+
+
+def seed_of(seed: int | None, draw: int) -> int | None:
+    """Return the seed of one request, the same for all backends; None where none was chosen.
+
+    Args:
+        seed: of the policy's options; each sample of a task draws anew.
+        draw: of the turn (`Conversation.draw`), or of several equal questions.
+    """
+    return None if seed is None else (seed + draw + DRAWS_OF_A_SAMPLE * asker().sample) % 2**31
 
 
 @contextmanager

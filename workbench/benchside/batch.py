@@ -17,7 +17,7 @@ from benchside.isolation import check_isolation
 from benchside.library import Suite
 from benchside.manner import manner_of, suited, tools_of
 from benchside.parallel import side_by_side
-from benchside.policy import Policy, ToolName, Turn
+from benchside.policy import Policy, ToolName, Turn, Usage
 from benchside.rollout import Assignment
 from benchside.store import EpisodeRow, RunFolder
 from benchside.task import Split, TaskSpec, content_hash
@@ -153,13 +153,18 @@ async def _play(
         ServerDownError: the server of its model was given up.
     """
 
+    charged = Usage()
+
     def keep_turn(turn: Turn) -> None:
+        nonlocal charged
         folder.append_turn(assignment.episode_id, turn)
+        charged += turn.action.usage
         ledger.charge(turn)
 
     attempts = 0
     while True:
         folder.put_turns_aside(assignment.episode_id)
+        charged = Usage()
         try:
             row = await engine.play(assignment, keep_turn)
         except NodeLostError:
@@ -171,6 +176,7 @@ async def _play(
             return None
         if kind == ServerDownError.__name__:
             raise ServerDownError(message)
+        ledger.charge_rest(row, charged)
         attempts += 1
         if row.outcome != "infrastructure_error" or attempts == ATTEMPTS:
             return row

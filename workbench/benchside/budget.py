@@ -15,7 +15,7 @@ import json
 from benchside.errors import BudgetSpentError
 from benchside.evaluation import Budget
 from benchside.policy import Turn, Usage
-from benchside.store import RunFolder
+from benchside.store import EpisodeRow, RunFolder
 
 
 class Ledger:
@@ -57,6 +57,18 @@ class Ledger:
                 f"the run's budget is spent: {self.spent}",
                 fix="raise the budget, then go on with --resume",
             )
+
+    def charge_rest(self, row: EpisodeRow, charged: Usage) -> None:
+        """Add what an episode has cost beyond its turns: calls on the way to an action that failed.
+
+        Args:
+            charged: of its turns.
+        """
+        self._add(
+            (row.input_tokens or 0) - (charged.input_tokens or 0),
+            (row.output_tokens or 0) - (charged.output_tokens or 0),
+            (row.cost_usd or 0.0) - (charged.cost_usd or 0.0),
+        )
 
     def charge_usage(self, usage: Usage) -> None:
         """Add the cost of one action."""

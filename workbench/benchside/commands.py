@@ -90,7 +90,9 @@ async def run_suites(request: RunRequest, home: Path, console: Console) -> RunFo
         made = []
         for choice in asked.policies:
             solutions = functools.partial(_solution, by_name)
-            policy = make_policy(choice.policy, choice.options, solutions, providers, memory)
+            policy = make_policy(
+                choice.policy, choice.options, solutions, providers, memory, choice.price_list
+            )
             made.append(await stack.enter_async_context(aclosing(policy)))
         policies = list({policy.name: policy for policy in made}.values())
         manners = [manner_of(policy) for policy in policies]

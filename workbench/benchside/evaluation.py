@@ -13,8 +13,9 @@ from pydantic import Field, field_validator
 from benchside.errors import InputError
 from benchside.manifests import read_yaml
 from benchside.policies import PolicyOptions
-from benchside.policies.prices import read_prices
+from benchside.policies.prices import PriceList, read_prices
 from benchside.policy import ToolName
+from benchside.scaffolds import models_of
 from benchside.task import Frozen, Split, TaskSpec
 from benchside.tools import checked_tools
 from benchside_kernels.sandbox import Level
@@ -31,14 +32,29 @@ class SuiteChoice(Frozen):
 
 
 class PolicyChoice(PolicyOptions):
-    """A policy by its string, such as "openai:MODEL", with its options beside it."""
+    """A policy by its string, such as "openai:MODEL", with its options beside it.
+
+    Args:
+        price_list: of the evaluation, for what has no prices of its own; each policy's record says
+            which it has found.
+    """
 
     policy: str
+    price_list: PriceList = Field(PriceList({}), exclude=True)
 
     @property
     def options(self) -> PolicyOptions:
         """The options alone."""
         return PolicyOptions.model_validate(self.model_dump(exclude={"policy"}))
+
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """The models behind servers whose prices are not known."""
+        return tuple(
+            model for model in models_of(self.policy)
+            if model.startswith(_PRICED)
+            and None in self.price_list.priced(model, self.options).prices
+        )  # fmt: skip
 
 
 class LimitChoice(Frozen):
@@ -140,7 +156,9 @@ class Evaluation(Frozen):
         if self.prices is None:
             return self
         listed = read_prices(beside / self.prices)
-        policies = tuple(listed.priced(choice.policy, choice) for choice in self.policies)
+        policies = tuple(
+            choice.model_copy(update={"price_list": listed}) for choice in self.policies
+        )
         return self.model_copy(update={"policies": policies})
 
 
@@ -149,11 +167,10 @@ def read_evaluation(path: Path) -> Evaluation:
     found = read_yaml(path, Evaluation).priced(path.parent)
     if found.budget.usd is not None or found.limits.max_cost_usd is not None:
         for choice in found.policies:
-            asks = any(name in choice.policy for name in _PRICED)
-            if asks and None in choice.prices:
+            if choice.unpriced:
                 raise InputError(
                     "a budget in dollars needs the policy's prices", where=f"{path}: policies",
-                    value=choice.policy,
+                    value=", ".join(choice.unpriced),
                     fix="give usd_per_million_input_tokens and usd_per_million_output_tokens, or a "
                     "file of prices",
                 )  # fmt: skip

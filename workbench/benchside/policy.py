@@ -274,12 +274,20 @@ class Conversation:
     attempt: int = 0
 
     @property
+    def draw(self) -> int:
+        """What tells this turn's draw from those of the episode's other turns and attempts."""
+        return len(self.turns) + TURNS_OF_AN_ATTEMPT * self.attempt
+
+    @property
     def messages(self) -> list[Message]:
         """The opening, then each turn's assistant message and observations."""
         chat = list(self.opening)
         for turn in self.turns:
             chat += [turn.action.message, *turn.observations]
         return chat
+
+
+TURNS_OF_AN_ATTEMPT = 10_000  # more than any has
 
 
 class Policy(Protocol):

@@ -122,6 +122,7 @@ class _Progress:
     start_s: float | None = None
     policy_s: float = 0.0
     kernel_s: float = 0.0
+    lost: Usage = field(default_factory=Usage)  # on the way to an action that failed
     restarts: int = 0
     kernel: KernelUsage | None = None
     states: tuple[ServiceState, ...] = ()
@@ -292,12 +293,14 @@ async def _act(assignment: Assignment, progress: _Progress, clock: Clock) -> Act
         assignment.task, progress.opening, tuple(progress.turns), assignment.tools
     )
     asked = time.monotonic()
+    who = Asker(assignment.sample, clock)
     try:
         async with asyncio.timeout(clock.left_s) as limit:
-            with clock.limiting(limit), asking(Asker(assignment.sample, clock)):
+            with clock.limiting(limit), asking(who):
                 action = await assignment.policy.act(conversation)
         if not isinstance(action, Action):
             raise PolicyError(f"act() returned a {type(action).__name__}, not an Action")
+        who.spent.clear()  # the action's own usage says it
         return action
     except (InfrastructureError, DataMissingError, IntegrityError):
         raise  # a server or our own data: not the policy's fault
@@ -309,6 +312,7 @@ async def _act(assignment: Assignment, progress: _Progress, clock: Clock) -> Act
         return None
     finally:
         progress.policy_s += time.monotonic() - asked
+        progress.lost = sum(who.spent, Usage())
 
 
 def _spent(task: TaskSpec, progress: _Progress) -> EndReason | None:
@@ -497,4 +501,4 @@ def _usage(progress: _Progress, duration_s: float) -> EpisodeUsage:
 
 
 def _policy_usage(progress: _Progress) -> Usage:
-    return sum((turn.action.usage for turn in progress.turns), Usage())
+    return sum((turn.action.usage for turn in progress.turns), progress.lost)

@@ -30,13 +30,28 @@ def test_a_price_file_prices_policies_that_have_no_price(tmp_path: Path) -> None
     path = tmp_path / "first.yaml"
     path.write_text(
         "suites: [power]\nprices: prices.yaml\nbudget: {usd: 1}\n"
-        "policies: ['openai:cheap-1', 'blind:cheap-1', 'anthropic:m',\n"
+        "policies: ['openai:cheap-1', 'blind:cheap-1', 'anthropic:m',"
+        " 'plan(debug(openai:cheap-1), openai:dear)',\n"
         "  {policy: 'openai:cheap-2', usd_per_million_input_tokens: 7,"
         " usd_per_million_output_tokens: 8}]"
     )
     found = read_evaluation(path).policies
-    assert [choice.prices for choice in found] == [(1, 2), (1, 2), (10, 20), (7, 8)]
-    assert found[0].options.cost_usd(10, 5, cached=4) == pytest.approx((6 + 4 * 0.5 + 5 * 2) / 1e6)
+    made: list[Any] = [
+        make_policy(choice.policy, choice.options.model_copy(update={"base_url": "http://h"}),
+                    prices=choice.price_list)
+        for choice in found if not choice.policy.startswith("anthropic")
+    ]  # fmt: skip
+    openai, blind, plan, own = made
+    asked = [openai, blind, plan.inner.inner, plan.second, own]
+    assert [one.options.prices for one in asked] == [(1, 2), (1, 2), (1, 2), (10, 20), (7, 8)]
+    assert plan.config["second"]["usd_per_million_output_tokens"] == 20
+    assert openai.options.cost_usd(10, 5, cached=4) == pytest.approx((6 + 4 * 0.5 + 5 * 2) / 1e6)
+    (tmp_path / "prices.yaml").write_text('"openai:cheap*": {input: 1, output: 2}')
+    with pytest.raises(InputError, match=r"budget in dollars(.|\n)*anthropic:m"):
+        read_evaluation(path)
+    path.write_text(path.read_text().replace("'anthropic:m',", ""))
+    with pytest.raises(InputError, match=r"budget in dollars(.|\n)*openai:dear"):
+        read_evaluation(path)
     (tmp_path / "prices.yaml").write_text('"openai:m": {input: -1, output: 2}')
     with pytest.raises(InputError, match=r"prices.yaml(.|\n)*openai:m.input"):
         read_prices(tmp_path / "prices.yaml")
@@ -50,6 +65,28 @@ async def ask(server: ChatServer, sample: int, **options: Any) -> Action:
     async with contextlib.aclosing(make_policy("openai:m", chosen)) as policy:
         with asking(Asker(sample)):
             return await policy.act(START)
+
+
+async def test_a_check_asks_the_server_and_a_repeated_key_is_cut_out_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCHSIDE_HOME", str(tmp_path))
+    monkeypatch.setenv("OPENAI_API_KEY", 'planted-"0123')
+    leaked = call(("run_cell", {"code": 'planted-"0123, but none'}), content='planted-"0123')
+    with ChatServer(leaked) as server:
+        chosen = PolicyOptions(base_url=server.url, cache=True, max_retries=0)
+        async with contextlib.aclosing(make_policy("openai:m", chosen)) as policy:
+            await policy.check()
+            await policy.check()
+            assert len(server.requests) == 2
+            said = [await policy.act(START) for _ in range(2)]
+        assert len(server.requests) == 3
+    assert [(one.code, one.thought) for one in said] == [("[API key], but none", "[API key]")] * 2
+    kept = [path for path in (tmp_path / "responses").rglob("*") if path.is_file()]
+    assert len(kept) == 1 and "planted" not in kept[0].read_text()
+    monkeypatch.setenv("OPENAI_API_KEY", "none")  # no secret, but a word
+    with ChatServer(leaked) as server:
+        assert "but none" in str((await ask(server, 0)).code)
 
 
 async def test_cached_answers_are_those_that_came_and_samples_differ(

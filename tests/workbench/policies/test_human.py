@@ -1,7 +1,9 @@
 """People as policies: in the terminal, by pexpect, and in JupyterLab, by its own interfaces."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -88,45 +90,66 @@ def until_ready(jupyter: BlockingKernelClient) -> None:
             time.sleep(0.5)
 
 
+class Lab:
+    """What a browser would be to the JupyterLab of an episode: its contents, kernels and cells."""
+
+    def __init__(self, line: str) -> None:
+        url, self.notebook, token = re.findall(
+            r"(http\S+)lab/tree/(\S+)\.ipynb\?token=(\w+)", line
+        )[0]
+        self._http = httpx.Client(
+            base_url=url, headers={"Authorization": f"token {token}"}, timeout=60
+        )
+        self.told: list[dict[str, object]] = []
+
+    def __enter__(self) -> "Lab":
+        self.shown = self.get(f"api/contents/{self.notebook}.ipynb")["content"]
+        name = self.shown["metadata"]["kernelspec"]["name"]
+        started = self._http.post("api/kernels", json={"name": name})
+        kernel = started.raise_for_status().json()["id"]
+        spec = self.get(f"api/kernelspecs/{name}")["spec"]
+        self.runtime = Path(spec["env"]["BENCHSIDE_EPISODE_SOCKET"]).parent / "runtime"
+        self._jupyter = BlockingKernelClient()
+        self._jupyter.load_connection_file(str(self.runtime / f"kernel-{kernel}.json"))
+        self._jupyter.start_channels()
+        until_ready(self._jupyter)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._jupyter.stop_channels()
+        self._http.close()
+
+    def get(self, path: str):
+        return self._http.get(path).raise_for_status().json()
+
+    def execute(self, code: str) -> str:
+        self.told.clear()
+        reply = self._jupyter.execute_interactive(
+            code, timeout=60, output_hook=lambda message: self.told.append(message["content"])
+        )
+        return str(reply["content"]["status"])
+
+
 @pytest.mark.slow
-def test_a_person_works_in_jupyterlab(suite: Suite, tmp_path: Path) -> None:
+def test_a_person_works_in_jupyterlab_which_may_die(suite: Suite, tmp_path: Path) -> None:
     own = {**environment(suite.home), "JUPYTER_CONFIG_DIR": str(tmp_path)}
     running = subprocess.Popen(
         run_of("human:lab", tmp_path / "run", 1), env=own, stderr=subprocess.PIPE, text=True
     )
     assert running.stderr is not None
     with running.stderr as said:
-        url = next(found for line in said if (found := re.search(r"(http\S+)lab/tree/\S+", line)))
-        notebook, token = re.findall(r"lab/tree/(\S+)\.ipynb\?token=(\w+)", url[0])[0]
-        client = httpx.Client(base_url=url[1], headers={"Authorization": f"token {token}"})
-        with client:
-            shown = client.get(f"api/contents/{notebook}.ipynb").raise_for_status().json()
-            assert "Submit" in shown["content"]["cells"][0]["source"]
-            name = shown["content"]["metadata"]["kernelspec"]["name"]
-            started = client.post("api/kernels", json={"name": name}, timeout=60)
-            kernel = started.raise_for_status().json()["id"]
-            spec = client.get(f"api/kernelspecs/{name}").raise_for_status().json()["spec"]
-            runtime = Path(spec["env"]["BENCHSIDE_EPISODE_SOCKET"]).parent / "runtime"
-            jupyter = BlockingKernelClient()
-            jupyter.load_connection_file(str(runtime / f"kernel-{kernel}.json"))
-            jupyter.start_channels()
-            until_ready(jupyter)
-            told: list[dict[str, object]] = []
-
-            def execute(code: str) -> str:
-                told.clear()
-                reply = jupyter.execute_interactive(
-                    code, timeout=60, output_hook=lambda message: told.append(message["content"])
-                )
-                return str(reply["content"]["status"])
-
-            assert execute("x = 6; x * 7") == "ok"
-            assert any(one.get("data") == {"text/plain": "42"} for one in told), told
-            assert execute("1 / 0") == "error"
-            assert any(one.get("ename") == "ZeroDivisionError" for one in told), told
-            assert execute("submit(x)") == "ok"
-            assert any("The episode is over" in str(one.get("text")) for one in told), told
-            jupyter.stop_channels()
+        with Lab(next(line for line in said if "lab/tree/" in line)) as lab:
+            assert "Submit" in lab.shown["cells"][0]["source"]
+            assert lab.execute("x = 6; x * 7") == "ok"
+            assert any(one.get("data") == {"text/plain": "42"} for one in lab.told), lab.told
+            assert lab.execute("1 / 0") == "error"
+            assert any(one.get("ename") == "ZeroDivisionError" for one in lab.told), lab.told
+        (server,) = lab.runtime.glob("jpserver-*.json")
+        os.kill(json.loads(server.read_text())["pid"], signal.SIGKILL)
+        with Lab(next(line for line in said if "lab/tree/" in line)) as again:
+            assert again.notebook == lab.notebook, "the episode goes on"
+            assert again.execute("submit(x)") == "ok"
+            assert any("The episode is over" in str(one.get("text")) for one in again.told)
         said.read()
     deadline = time.monotonic() + 60
     while running.poll() is None:
@@ -135,4 +158,4 @@ def test_a_person_works_in_jupyterlab(suite: Suite, tmp_path: Path) -> None:
     assert running.returncode == 0
     (row,) = rows_of(tmp_path / "run")
     assert (row["outcome"], row["turns"], row["policy"]) == ("wrong", 3, "human:lab")
-    assert not runtime.exists()
+    assert not lab.runtime.exists()

@@ -86,9 +86,21 @@ async def test_an_episodes_time_stands_still_while_its_policy_waits() -> None:
             before = clock.deadline
             await asyncio.gather(wait(), wait())  # side by side: they stop it once
             assert 0.4 <= clock.deadline - before < 0.75
-            clock.give_back(5)
+            clock.give_back(time.monotonic() - 5)
             assert clock.left_s > 4
     assert asker().clock.left_s == float("inf")
+
+
+async def test_faults_side_by_side_give_their_time_back_once() -> None:
+    now = time.monotonic()
+    clock = Clock(now)
+    with clock.stopped():
+        for seconds in (3, 3, 2, 7, 5):  # of calls that began so long ago
+            clock.give_back(now - seconds)
+    assert 7 <= clock.deadline - now <= time.monotonic() - now + 7
+    before, later = clock.deadline, time.monotonic()
+    clock.give_back(later)
+    assert clock.deadline - before <= time.monotonic() - later
 
 
 async def test_time_that_a_policy_takes_itself_runs_out() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ from benchside.isolation import hidden_paths
 from benchside.library import Suite
 from benchside.policies import make_policy
 from benchside.policies.scripted import ScriptedPolicy
+from benchside.policy import Action, Conversation, FreshKernel, Message
 from benchside.protocol import run_cell_action
 from benchside.provenance import provenance
 from benchside.replay.command import ReplayRequest, replay_target
+from benchside.replay.play import kernels_of
 from benchside.replay.replay import replay_episode
 from benchside.replay.row import FILE, ReplayRow, read_rows
 from benchside.rollout import Assignment, run_episode
@@ -103,6 +106,38 @@ async def test_hidden_state_of_failed_cells_and_restarts(suite: Suite, maker: Ke
     )  # fmt: skip
     assert row.fidelity == 1.0
     assert row.hidden_state == ("cell-003", "cell-005")
+
+
+@dataclass
+class Attempting:
+    """Two drafts and an answer, each in a kernel of its own, and one attempt that is given up."""
+
+    name: str = "attempting"
+    cells: tuple[str | None, ...] = (
+        "open('left', 'w').close()\nx = 1", "submit(x)",
+        "import os\nos.path.exists('left'), 'x' in globals()", "x = 2", None,
+        "1 / 0", "'x' in globals()", "submit(3)",
+    )  # fmt: skip
+
+    async def act(self, conversation: Conversation) -> Action:
+        code = self.cells[turn := len(conversation.turns)]
+        if code is None:
+            told = Message(role="assistant", content="Again.")
+            return Action(message=told, asks=FreshKernel(tool="fresh_kernel"))
+        last = turn == len(self.cells) - 1
+        return run_cell_action(code, turn=turn).model_copy(update={"draft": not last})
+
+
+async def test_attempts_are_played_in_kernels_of_their_own(
+    suite: Suite, maker: KernelMaker
+) -> None:
+    origin = provenance(7, maker.isolation)
+    assignment = Assignment(suite, suite.tasks[0], Attempting(), 0, 7)
+    episode = await run_episode(assignment, origin, maker=maker)
+    assert episode.submission is not None, episode.failure
+    assert [*kernels_of(episode).values()] == [0, 0, 1, 1, 2, 2, 2]
+    row = (await replay_episode(episode, "", suite, maker)).row
+    assert (row.cells, row.different, row.hidden_state) == (7, (), ())
 
 
 async def test_a_run_is_replayed_once_and_an_edited_notebook_again(

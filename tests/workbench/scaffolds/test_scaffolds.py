@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from benchside.batch import assign
+from benchside.batch import assign, run_on
+from benchside.engines.local import LocalEngine
 from benchside.episode import Episode
 from benchside.errors import InfrastructureError, InputError
+from benchside.evaluation import Budget
 from benchside.library import Suite
 from benchside.policies import SCAFFOLD_FORMS, PolicyOptions, make_policy
 from benchside.policy import Conversation
 from benchside.protocol import opening_messages
 from benchside.provenance import provenance
 from benchside.rollout import run_episode
+from benchside.store import RunConfig, RunFolder
 from benchside.task import Limits
 from benchside.transcript import from_notebook, to_notebook
 from benchside_kernels.backend import KernelMaker
@@ -58,6 +62,30 @@ async def played(
     assert sum(spent) == episode.usage.requests == len(server.requests)
     assert episode.usage.cost_usd == pytest.approx(11 * len(server.requests)), "11 tokens each"
     return episode, server
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"), [(400, "policy_error"), (500, "infrastructure_error")]
+)
+async def test_calls_before_an_action_that_fails_are_paid_for(
+    suite: Suite, maker: KernelMaker, tmp_path: Path, fault: int, outcome: str
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    config = RunConfig(suites=(), policies={}, samples=1, seed=0, provenance={})
+    folder.start(config, resume=False)
+    engine = LocalEngine(maker, provenance(7, maker.isolation), (), folder.put)
+    with ChatServer(say("1. Add."), status(fault), say("1. Add."), status(fault)) as server:
+        async with policy_for(server.url, "plan(openai:m)") as policy:
+            assigned = assign([(suite, suite.tasks[:9])], [policy], 1, 0)
+            attempts = 1 if fault == 400 else 2  # of one episode
+            spent = await run_on(
+                engine, assigned, folder, parallel=1, budget=Budget(tokens=18 * attempts)
+            )
+    assert spent is not None and "tokens" in spent, "failed calls count towards the budget"
+    (row,) = folder.all_rows()
+    assert (row.outcome, row.turns) == (outcome, 0)
+    assert (row.requests, row.input_tokens, row.output_tokens, row.cost_usd) == (2, 11, 7, 11)
+    assert len(server.requests) == 2 * attempts
 
 
 def steps(episode: Episode) -> list[list[str]]:
@@ -174,7 +202,9 @@ async def test_the_majority_of_independent_attempts_is_submitted(
     assert episode.submission is not None
     assert episode.submission.value == {"$date": "2024-02-29"}
     assert "2 of 5 attempts" in episode.turns[-1].action.thought
-    assert [body["seed"] for body in server.bodies] == [1, 1, 2, 3, 3, 4, 4, 5, 5]
+    assert [body["seed"] for body in server.bodies] == [
+        1, 2, 10_001, 20_001, 20_002, 30_001, 30_002, 40_001, 40_002,
+    ], "each turn of each attempt is drawn anew"  # fmt: skip
     assert [len(body["messages"]) for body in server.bodies] == [2, 4, 2, 2, 4, 2, 4, 2, 4]
     assert "Limits: 2 turns" in asked(server, 0), "of each attempt"
     drafts = [turn.action.draft for turn in episode.turns]

@@ -111,3 +111,40 @@ async def test_limits_cut_it_off_and_one_that_is_left_is_unscored(
         assert [row.outcome for row in rows] == [
             "truncated", "truncated", "infrastructure_error",
         ]  # fmt: skip
+
+
+async def test_who_leaves_after_submitting_is_graded_and_who_gives_up_a_call_goes_on(
+    suite: Suite, tmp_path: Path
+) -> None:
+    async with desk_of(suite, tmp_path / "run", limit=1) as desk:
+        task = desk.tasks[0]
+        for cancelled in (False, True):  # the call, as frameworks do with clients that vanish
+            async with desk.episode(task) as driven:
+                cells = suite.answer_key(task.task_id).solution
+                for cell in cells[:-1]:
+                    await driven.step(run_cell_action(cell))
+                stepping = asyncio.create_task(driven.step(run_cell_action(cells[-1])))
+                while len(driven._turns) < len(cells):
+                    await asyncio.sleep(0)
+                assert not driven.over, "it is being graded"
+                if cancelled:
+                    stepping.cancel()
+                await asyncio.gather(driven.leave(), driven.leave())
+                await asyncio.wait([stepping])
+            assert driven.ended is not None and driven.ended.outcome == "solved"
+
+        async with desk.episode(task) as patient:
+            given_up = asyncio.create_task(patient.step(run_cell_action("x = 6")))
+            await asyncio.sleep(0)
+            given_up.cancel()
+            after = await patient.step(run_cell_action("x * 7"))
+            assert after.text == "42"
+            given_up = asyncio.create_task(patient.step(run_cell_action("1")))
+            while len(patient._turns) < 3:
+                await asyncio.sleep(0)
+            given_up.cancel()
+            await patient.leave()
+        assert patient.ended is not None and patient.ended.outcome == "infrastructure_error"
+        assert [row.outcome for row in desk.folder.all_rows()] == [
+            "solved", "solved", "infrastructure_error",
+        ]  # fmt: skip

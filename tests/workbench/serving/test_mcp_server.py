@@ -14,8 +14,12 @@ from pathlib import Path
 import pytest
 from mcp import Client
 
+from benchside.errors import StoreError
 from benchside.library import Suite
+from benchside.protocol import run_cell_action, submit_action
+from benchside.serving.mcp_server import Guests
 from benchside.store import RunFolder
+from tests.workbench.serving.test_driven import desk_of
 
 COLD = (
     "from benchside.engines import local; local.WARM_MODULES = (); "
@@ -111,6 +115,37 @@ async def test_clients_over_http_have_kernels_of_their_own(
     assert [(row.outcome, row.sample) for row in rows()] == [
         ("solved", 0), ("infrastructure_error", 1), ("infrastructure_error", 0),
     ]  # fmt: skip
+
+
+async def test_a_call_that_waits_keeps_its_episode_and_one_that_fails_gives_it_up(
+    suite: Suite, tmp_path: Path
+) -> None:
+    async with desk_of(suite, tmp_path / "run", limit=1) as desk:
+        guests = Guests(desk, idle_s=0.3)
+
+        async def started() -> str:
+            return re.findall('Episode "(.+?)"', await guests.start("", None))[0]
+
+        handle = await started()
+        slow = run_cell_action("import time; time.sleep(0.8); 'slow'")
+        told = await asyncio.gather(*[guests.act(handle, slow) for _ in range(2)])
+        assert told == ["'slow'"] * 2, "the timer stands still while a call waits for another"
+        while handle in guests._open:
+            await asyncio.sleep(0.05)
+        await guests.close()
+        (left,) = desk.folder.all_rows()
+        assert (left.outcome, left.turns) == ("infrastructure_error", 2)
+
+        guests = Guests(desk, idle_s=60)
+        handle = await started()
+        rows = desk.folder.path / "episodes.jsonl"
+        rows.unlink()
+        rows.mkdir()  # the episode cannot be stored
+        with pytest.raises(StoreError):
+            await guests.act(handle, submit_action(0))
+        assert not guests._open
+        await guests.close()
+        rows.rmdir()
 
 
 @pytest.mark.slow

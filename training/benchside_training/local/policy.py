@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from pydantic import JsonValue
 
+from benchside.asker import asker, seed_of
 from benchside.compaction import compacted
 from benchside.completer import Completion
 from benchside.errors import InputError
@@ -93,20 +94,17 @@ class LocalPolicy:
         shown, notes = compacted(conversation, self.options.compact_chars)
         context = await asyncio.to_thread(self._context, shown, notes)
         sampled = await self.engine.sample(
-            context.ids, self._sampling(_draw(conversation)), known=len(context.ids) - context.new
+            context.ids, self._sampling(conversation.draw), known=len(context.ids) - context.new
         )
+        spent = Usage(input_tokens=len(context.ids), output_tokens=len(sampled.ids), requests=1)
+        asker().spent.append(spent)
         action = await asyncio.to_thread(
             self._action, conversation, context, sampled.ids, sampled.cut_off
         )
         return action.model_copy(
             update={
                 "compacted": notes,
-                "usage": Usage(
-                    input_tokens=len(context.ids),
-                    output_tokens=len(sampled.ids),
-                    requests=1,
-                    latency_s=time.monotonic() - started,
-                ),
+                "usage": spent + Usage(latency_s=time.monotonic() - started),
                 "tokens": Tokens(
                     context_ids=tuple(context.ids[len(context.ids) - context.new :]),
                     sampled_ids=tuple(sampled.ids),
@@ -129,6 +127,7 @@ class LocalPolicy:
             input_tokens=len(ids), output_tokens=len(sampled.ids), requests=1,
             latency_s=time.monotonic() - started,
         )  # fmt: skip
+        asker().spent.append(usage)
         return Completion(text.rpartition("</think>")[2].strip(), usage)
 
     def _whole(self, messages: Sequence[Message]) -> list[int]:
@@ -143,14 +142,13 @@ class LocalPolicy:
 
     def _sampling(self, draw: int) -> Sampling:
         asked = self.options
-        seed = None if asked.seed is None else asked.seed + draw
         return Sampling(
             max_tokens=asked.max_tokens or MAX_TOKENS,
             stop_ids=self.stop_ids,
             temperature=1.0 if asked.temperature is None else asked.temperature,
             top_p=1.0 if asked.top_p is None else asked.top_p,
             top_k=asked.top_k or 0,
-            seed=seed,
+            seed=seed_of(asked.seed, draw),
         )
 
     def _context(self, conversation: Conversation, notes: int) -> _Context:
@@ -197,11 +195,6 @@ class OwnEnginePolicy(LocalPolicy):
     async def aclose(self) -> None:
         """End the engine's thread."""
         await self.engine.aclose()
-
-
-def _draw(conversation: Conversation) -> int:
-    """What tells this action's seed from those of the other turns and attempts."""
-    return len(conversation.turns) + 10_000 * conversation.attempt
 
 
 def make(argument: str, options: PolicyOptions) -> LocalPolicy:

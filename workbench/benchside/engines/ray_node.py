@@ -173,7 +173,9 @@ class Node:
         providers = None if job.limits is None else SharedProviders(job.limits, self._name)
         memory = Memory(self._suites)
         for choice in job.policies:
-            policy = make_policy(choice.policy, choice.options, self._solution, providers, memory)
+            policy = make_policy(
+                choice.policy, choice.options, self._solution, providers, memory, choice.price_list
+            )
             await self._stack.enter_async_context(aclosing(policy))
             if job.configs.get(policy.name) != policy.config:
                 raise InputError(

@@ -15,6 +15,7 @@ from pydantic import JsonValue
 from benchside.errors import InputError
 from benchside.policies.memoriser import MemoriserPolicy, Memory
 from benchside.policies.options import PolicyOptions
+from benchside.policies.prices import PriceList
 from benchside.policies.provider import ModelServers, Providers
 from benchside.policies.scripted import (
     Solutions,
@@ -94,6 +95,7 @@ def make_policy(
     solutions: Solutions | None = None,
     providers: ModelServers | None = None,
     memory: Memory | None = None,
+    prices: PriceList | None = None,
 ) -> ShippedPolicy:
     """Return the policy that a string names.
 
@@ -104,6 +106,7 @@ def make_policy(
         solutions: gives the solution cells of a task; only `reference` needs it.
         providers: of the run: policies that ask the same server share its limits.
         memory: of the run's training tasks; only `memoriser` needs it.
+        prices: for models whose options have none.
 
     Raises:
         InputError: the name is unknown, or its argument is missing, superfluous or wrong.
@@ -111,13 +114,18 @@ def make_policy(
     call = scaffold_call(spec)
     if call is not None:
         providers = providers or Providers()
-        inner = (make_policy(one, options, solutions, providers, memory) for one in call.policies)
+        inner = (
+            make_policy(one, options, solutions, providers, memory, prices) for one in call.policies
+        )
         return make_scaffold(call, tuple(inner))
+    options = options or PolicyOptions()
+    if prices is not None:
+        options = prices.priced(spec, options)
     name, _, argument = spec.partition(":")
     if name not in POLICY_FORMS:
         plugged = entry_points(group=PLUGGED)
         if name in plugged.names:
-            return _plugged(plugged[name], argument, options or PolicyOptions())
+            return _plugged(plugged[name], argument, options)
         near = difflib.get_close_matches(name, POLICY_FORMS, n=1)
         hint = f"did you mean {POLICY_FORMS[near[0]]}? " if near else ""
         known = ", ".join([*POLICY_FORMS.values(), *sorted(plugged.names)])
@@ -128,7 +136,7 @@ def make_policy(
         raise InputError(
             f"policy {name} needs an argument", value=spec, fix=f"write {POLICY_FORMS[name]}"
         )
-    return _make(name, argument, options or PolicyOptions(), solutions, providers, memory)
+    return _make(name, argument, options, solutions, providers, memory)
 
 
 def _make(

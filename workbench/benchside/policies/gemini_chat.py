@@ -20,6 +20,7 @@ from google import genai
 from google.genai import types
 from pydantic import BaseModel, Field, JsonValue
 
+from benchside.asker import seed_of
 from benchside.policies.chat_reply import ChatReply, object_of, tool_calls, validated
 from benchside.policies.fault import Fault, status_fault
 from benchside.policies.model_policy import Answer, Body, ModelPolicy, Tool, server_key, usable_url
@@ -87,7 +88,7 @@ class GeminiPolicy(ModelPolicy):
         sampling = {
             "temperature": options.temperature,
             "maxOutputTokens": options.max_tokens,
-            "seed": None if options.seed is None else options.seed + draw,
+            "seed": seed_of(options.seed, draw),
         }
         extra = dict(options.extra)
         more: Any = extra.pop("generationConfig", {})

@@ -24,6 +24,7 @@ import nbformat
 from pydantic import JsonValue
 from rich.console import Console
 
+from benchside.asker import asker
 from benchside.errors import InfrastructureError, InputError
 from benchside.policy import Action, Conversation, Turn, Usage
 from benchside.protocol import run_cell_action
@@ -144,6 +145,8 @@ class LabPolicy:
     async def act(self, conversation: Conversation) -> Action:
         """Wait for the next cell of the episode's notebook.
 
+        Where JupyterLab has died, it is started again, and the episode goes on.
+
         Raises:
             InfrastructureError: JupyterLab did not start.
         """
@@ -151,7 +154,7 @@ class LabPolicy:
         if not turns or self._notebook is None:
             await self._open(conversation)
         assert self._notebook is not None
-        code = await self._notebook.next_cell(turns[-1] if turns else None)
+        code = await self._next_cell(self._notebook, turns[-1] if turns else None)
         action = run_cell_action(code, turn=len(turns))
         return action.model_copy(update={"usage": Usage(latency_s=time.monotonic() - asked)})
 
@@ -189,13 +192,37 @@ class LabPolicy:
         if self._lab is None or self._lab.returncode is not None or not self._url:
             await self._start_lab(self._folder)
         limit_s = conversation.task.limits.episode_timeout_s
-        self._console.print(
-            f"Open within {limit_s:g} s, and end with submit(value) in a cell:\n"
-            f"  {self._url}lab/tree/{self._notebook.name}.ipynb?token={self._token}",
-            soft_wrap=True,
-        )  # fmt: skip
+        self._say(f"Open within {limit_s:g} s, and end with submit(value) in a cell:")
+
+    def _say(self, what: str) -> None:
+        assert self._notebook is not None
+        page = f"{self._url}lab/tree/{self._notebook.name}.ipynb?token={self._token}"
+        self._console.print(f"{what}\n  {page}", soft_wrap=True)
+
+    async def _next_cell(self, notebook: _Notebook, before: Turn | None) -> str:
+        """Wait for a cell, and see to it that there is a JupyterLab from which it can come."""
+        cell = asyncio.ensure_future(notebook.next_cell(before))
+        try:
+            while True:
+                assert self._lab is not None and self._folder is not None
+                gone = asyncio.ensure_future(self._lab.wait())
+                try:
+                    await asyncio.wait([cell, gone], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    gone.cancel()
+                if cell.done():
+                    return cell.result()
+                await self._start_lab(self._folder)
+                self._say("JupyterLab had ended. It runs again; go on with the notebook as saved:")
+        finally:
+            cell.cancel()
 
     async def _start_lab(self, folder: Path) -> None:
+        """Start JupyterLab; the episode's time stands still."""
+        with asker().clock.stopped():
+            await self._start_lab_in(folder)
+
+    async def _start_lab_in(self, folder: Path) -> None:
         environment = {
             **os.environ, "JUPYTER_TOKEN": self._token, "JUPYTER_PATH": str(folder / "data"),
             "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),

@@ -9,6 +9,7 @@ other processes of the same user, which can read this process's environment and 
 from __future__ import annotations
 
 import importlib
+import json
 import os
 from collections.abc import Sequence
 
@@ -17,6 +18,8 @@ from pydantic import SecretStr
 from benchside.errors import InputError
 
 KEYRING_SERVICE = "benchside"
+LEAST_SECRET_CHARS = 8
+"""Shorter keys are words such as `none` and `EMPTY`, which models write, too."""
 
 
 def find_key(variables: Sequence[str], given: str | None = None) -> SecretStr:
@@ -41,10 +44,15 @@ def find_key(variables: Sequence[str], given: str | None = None) -> SecretStr:
 
 
 def scrubbed(text: str, key: SecretStr) -> str:
-    """Return a text without the key, which some servers repeat, and fit for UTF-8."""
+    """Return a text, JSON or not, without the key, which some servers repeat, and fit for UTF-8."""
     secret = key.get_secret_value()
     clean = text.encode(errors="replace").decode()
-    return clean.replace(secret, "[API key]") if secret else clean
+    if len(secret) < LEAST_SECRET_CHARS:
+        return clean
+    for _ in range(3):  # as it is, in JSON, and in the JSON that a call's arguments are there
+        clean = clean.replace(secret, "[API key]")
+        secret = json.dumps(secret)[1:-1]
+    return clean
 
 
 def _from_keyring(name: str) -> str:

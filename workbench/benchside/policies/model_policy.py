@@ -13,7 +13,7 @@ import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
@@ -154,7 +154,7 @@ class ModelPolicy(ABC):
         if self.blind:
             chat = [Said(Message(role="system", content=BLIND_PROMPT)), *chat[1:]]
             tools, offered = (), (SUBMIT_TOOL,)
-        reply, usage = await self._reply(chat, offered, conversation.attempt, started)
+        reply, usage = await self._reply(chat, offered, conversation.draw, started)
         action = self._form.action(
             reply.message, usage, reply.reasoning, cut_off=reply.cut_off, tools=tools
         ).model_copy(
@@ -178,10 +178,13 @@ class ModelPolicy(ABC):
         self, chat: Sequence[Said], tools: Sequence[Tool], draw: int, started: float
     ) -> tuple[ChatReply, Usage]:
         """Ask until there is a reply; raises what the rollout is to record."""
-        outcome = await self._ask(chat, self._wait_s, tools, draw)
+        outcome = await self._ask(chat, self._wait_s, tools, draw, cache=self._cache)
         if isinstance(outcome.answer, Fault):
+            asker().spent.append(Usage(requests=outcome.tries))
             raise self._error(outcome.answer, outcome.tries)
-        return outcome.answer, self._usage(outcome.answer, outcome.tries, started)
+        usage = self._usage(outcome.answer, outcome.tries, started)
+        asker().spent.append(usage)
+        return outcome.answer, usage
 
     def _usage(self, reply: ChatReply, tries: int, started: float) -> Usage:
         cost_usd = self.options.cost_usd(
@@ -207,7 +210,7 @@ class ModelPolicy(ABC):
         """
         question = Said(Message(role="user", content="Reply with: ok"))
         tools = (SUBMIT_TOOL,) if self.blind else self._form.tools(())
-        outcome = await self._ask([question], self._check_wait_s, tools)
+        outcome = await self._ask([question], self._check_wait_s, tools, cache=None)
         fault = outcome.answer
         if not isinstance(fault, Fault):
             return
@@ -229,19 +232,26 @@ class ModelPolicy(ABC):
         wait_s: Callable[[Fault, int], float | None],
         tools: Sequence[Tool],
         draw: int = 0,
+        *,
+        cache: ResponseCache | None,
     ) -> _Outcome:
         """Send a conversation until it is answered or `wait_s` gives no time to wait.
 
         The episode's time stands still while the server lets wait, and for tries that fail.
+
+        Args:
+            cache: may hold the answer, and is to keep it; None: the server itself has to answer.
         """
         body = self._body(chat, tools, draw)
         place = request_key(self.form, self.url, body, asker().sample, draw)
-        if self._cache is not None and (kept := await self._kept(self._cache, place)) is not None:
+        if cache is not None and (kept := await self._kept(cache, place)) is not None:
             return _Outcome(kept, 0)
         tries = 0
         while True:
             tries += 1
-            answer = await self._request(body, place)
+            answer, text = await self._request(body)
+            if cache is not None and text is not None:
+                await cache.put(place, text)
             wait = wait_s(answer, tries) if isinstance(answer, Fault) else None
             if wait is None:
                 return _Outcome(answer, tries)
@@ -271,39 +281,40 @@ class ModelPolicy(ABC):
         """At the start only a busy server is waited for: a wrong URL does not get better."""
         return self._wait_s(fault, tries) if fault.kind == "status" else None
 
-    async def _request(self, body: Body, place: str) -> ChatReply | Fault:
-        """Send one request, within the limits on rate, number and time; keep a sound answer."""
+    async def _request(self, body: Body) -> tuple[ChatReply | Fault, str | None]:
+        """Send one request, within the limits on rate, number and time.
+
+        Returns:
+            What came of it, and the text of a sound answer.
+        """
         async with self._provider.slot():
             began = time.monotonic()
             answer = await self._answer(body)
             reply = self._sound(answer) if isinstance(answer, Answer) else answer
             self._provider.answered(reply if isinstance(reply, Fault) else None)
         if isinstance(reply, Fault):
-            asker().clock.give_back(time.monotonic() - began)
-        elif (
-            self._cache is not None
-            and isinstance(answer, Answer)
-            and self._scrubbed(answer.text) == answer.text  # one with the key is not kept
-        ):
-            await self._cache.put(place, answer.text)
-        return reply
+            asker().clock.give_back(began)
+            return reply, None
+        return reply, answer.text if isinstance(answer, Answer) else None
 
     async def _answer(self, body: Body) -> Answer | Fault:
         try:
             # over the whole answer: a server that drips bytes passes every timeout per read
             async with asyncio.timeout(self.options.timeout_s):
-                return await self._send(body)
+                answer = await self._send(body)
         except TimeoutError:
             late = f"the model server did not answer in {self.options.timeout_s:g} s"
             return Fault("unreachable", late)
+        if isinstance(answer, Fault):
+            return answer
+        return replace(answer, text=self._scrubbed(answer.text))  # some servers repeat the key
 
     def _sound(self, answer: Answer) -> ChatReply | Fault:
         """The reply of an answer, or that there is none in it."""
         try:
             return self._read(answer.text)
         except ValueError as error:
-            begins = self._scrubbed(answer.text)[:100]  # in this order: no half of a key either
-            said = f"{self._scrubbed(str(error))}; {answer.content_type}, begins {begins!r}"
+            said = f"{error}; {answer.content_type}, begins {answer.text[:100]!r}"
             return Fault("reply", f"the server's answer is no chat completion: {said}")
 
     def _unreachable(self, error: BaseException) -> Fault:

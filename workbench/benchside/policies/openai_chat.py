@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from openai import APIConnectionError, APIStatusError, AsyncAzureOpenAI, AsyncOpenAI
 
+from benchside.asker import seed_of
 from benchside.errors import InputError
 from benchside.policies.chat_reply import INVALID, ChatReply, object_of, read_reply
 from benchside.policies.fault import Fault, status_fault
@@ -96,7 +97,7 @@ class OpenAIPolicy(ModelPolicy):
             "tools": list(tools) or None,
             "temperature": options.temperature,
             self._limit: options.max_tokens,
-            "seed": None if options.seed is None else options.seed + draw,
+            "seed": seed_of(options.seed, draw),
             **options.extra,
         }
         return {name: value for name, value in wanted.items() if value is not None}

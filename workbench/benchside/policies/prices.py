@@ -6,22 +6,20 @@
       cached: 0.125     # of input that the provider reads from its cache; default: as input
       written: 1.25     # of input that it writes to its cache; default: as input
 
-Names are those of policies and may hold `*` and `?`; the first that matches counts.
+Names are those of models' policies and may hold `*` and `?`; the first that matches counts. Each
+model of a scaffold has its own.
 """
 
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import Field, RootModel
 
 from benchside.manifests import read_yaml
 from benchside.policies.options import PolicyOptions
 from benchside.task import Frozen
-
-Options = TypeVar("Options", bound=PolicyOptions)
 
 
 class Price(Frozen):
@@ -36,8 +34,8 @@ class Price(Frozen):
 class PriceList(RootModel[dict[str, Price]]):
     """Prices by names of policies."""
 
-    def priced(self, policy: str, options: Options) -> Options:
-        """Return a policy's options with prices of the list, where they have none of their own."""
+    def priced(self, policy: str, options: PolicyOptions) -> PolicyOptions:
+        """Return a model's options with prices of the list, where they have none of their own."""
         name = policy.removeprefix("blind:")
         names = (policy, name, f"openai:{name}")  # "blind:MODEL" is an openai one
         found = next(

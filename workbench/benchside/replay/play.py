@@ -1,6 +1,7 @@
 """Runs the cells of an episode again, in a fresh kernel of the same image, seed and isolation.
 
-The rollout's rules hold: a kernel that is gone is replaced as often as the task allows. Cells get
+The rollout's rules hold: a kernel that is gone is replaced as often as the task allows, and each
+attempt at a task, as those before a draft's submission and after it, has a fresh one. Cells get
 twice the time that they had, so that a busy machine changes no verdict; those that were stopped for
 their time get the same again.
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 from benchside.episode import Episode
 from benchside.errors import InputError
 from benchside.library import Suite
+from benchside.policy import FreshKernel
 from benchside.services import open_services
 from benchside.state import ServiceState
 from benchside.task_kernel import task_session
@@ -58,6 +60,18 @@ def cells_of(episode: Episode) -> list[CellResult]:
     return [turn.result for turn in episode.turns if turn.result is not None]
 
 
+def kernels_of(episode: Episode) -> dict[str, int]:
+    """Return in which of the episode's fresh kernels each cell ran, by its id; restarts apart."""
+    found: dict[str, int] = {}
+    number = 0
+    for turn in episode.turns:
+        number += isinstance(turn.action.asks, FreshKernel)
+        if turn.result is not None:
+            found[turn.result.cell_id] = number
+            number += turn.action.draft and turn.result.submission is not None
+    return found
+
+
 def check_same(episode: Episode, suite: Suite) -> None:
     """Raise `InputError` where the suite's build is not the one that the episode was run on."""
     image = suite.image(episode.task).ref
@@ -92,6 +106,7 @@ async def play(
     task = episode.task
     left = task.limits.max_kernel_restarts if restarts is None else restarts
     results: list[CellResult] = []
+    kernels, current = kernels_of(episode), 0
     async with open_services(suite, task) as services:
         session = task_session(
             suite, task, services, maker, hidden=hidden, seed=conditions.seed,
@@ -100,6 +115,10 @@ async def play(
         async with session:
             await _pin(session, conditions)
             for cell in cells:
+                if kernels[cell.cell_id] != current:
+                    current = kernels[cell.cell_id]
+                    await session.renew()
+                    await _pin(session, conditions)
                 if not session.alive and left > 0:
                     left -= 1
                     with contextlib.suppress(KernelStartError):  # as in the rollout

@@ -89,6 +89,14 @@ def scaffold_call(spec: str) -> ScaffoldCall | None:
     return ScaffoldCall(name, tuple(policies), _numbers(name, named, spec), verifier)
 
 
+def models_of(spec: str) -> tuple[str, ...]:
+    """Return the strings of the policies that a scaffold works through; of others, itself."""
+    call = scaffold_call(spec)
+    if call is None:
+        return (spec,)
+    return tuple(model for one in call.policies for model in models_of(one))
+
+
 def make_scaffold(call: ScaffoldCall, policies: tuple[Backend, ...]) -> Scaffold:
     """Return a scaffold over policies that were made from its call's strings.
 

@@ -1,8 +1,8 @@
 """An episode that is driven from outside: start, one action at a time, end with a grade.
 
 The rollout asks its policy for actions. Here the policy is somebody else, who comes with an action
-when he likes: what the rollout asks is put on one queue, what he answers on another. So the rules
-of an episode stand in `rollout.py` alone, and its transcript is as any other's.
+when he likes: the rollout's question is an event, his answer is put on a queue. So the rules of an
+episode stand in `rollout.py` alone, and its transcript is as any other's.
 """
 
 from __future__ import annotations
@@ -42,20 +42,40 @@ class Step:
 
 
 class _Handed:
-    """The policy of an episode whose actions come from outside."""
+    """The policy of an episode whose actions come from outside.
+
+    Args:
+        asked: the rollout waits for an action.
+        amid: the kernel starts, or a cell runs: nothing is there yet that could be scored.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.asked: asyncio.Queue[Conversation] = asyncio.Queue()
-        self.actions: asyncio.Queue[Action | Exception] = asyncio.Queue()
+        self.asked = asyncio.Event()
+        self.amid = True
+        self.opening: tuple[Message, ...] = ()
+        self._actions: asyncio.Queue[Action | Exception] = asyncio.Queue()
 
     async def act(self, conversation: Conversation) -> Action:
         """Wait for an action, for as long as the rollout lets a policy think."""
-        self.asked.put_nowait(conversation)
-        action = await self.actions.get()
+        self.opening, self.amid = conversation.opening, False
+        self.asked.set()
+        try:
+            action = await self._actions.get()
+        except asyncio.CancelledError:
+            self.amid = False  # its time is up
+            raise
+        finally:
+            self.asked.clear()
         if isinstance(action, Exception):
             raise action
         return action
+
+    def hand(self, action: Action | Exception) -> None:
+        """Answer the rollout, now or when it asks."""
+        self.asked.clear()
+        self.amid = isinstance(action, Action)
+        self._actions.put_nowait(action)
 
 
 class DrivenEpisode:
@@ -75,13 +95,25 @@ class DrivenEpisode:
         self._play = play
         self._turns: list[Turn] = []
         self._task: asyncio.Task[Episode] | None = None
-        self._waits = False  # the rollout waits for an action
         self._busy = asyncio.Lock()
-        self.opening: tuple[Message, ...] = ()
+
+    @property
+    def over(self) -> bool:
+        """Nothing more comes of the episode: it ended, was left amid a cell, or failed."""
+        return self._task is not None and self._task.done()
+
+    @property
+    def opening(self) -> tuple[Message, ...]:
+        """The messages that open the episode, once its kernel is there."""
+        return self._handed.opening
 
     @property
     def ended(self) -> Episode | None:
-        """The episode, once it is over; None before, and where it was left amid a cell."""
+        """The episode, once it is over; None before, and where it was left amid a cell.
+
+        Raises:
+            BenchsideError: it could not be stored.
+        """
         done = self._task is not None and self._task.done() and not self._task.cancelled()
         return self._task.result() if self._task is not None and done else None
 
@@ -96,7 +128,7 @@ class DrivenEpisode:
         Raises:
             InfrastructureError: it did not come up, or the episode was left meanwhile.
         """
-        self._task = asyncio.create_task(self._play(self._handed, self._turns.append))
+        self._task = asyncio.create_task(self._play(self._handed, self._keep))
         try:
             await self._until_asked()
         except BaseException:
@@ -104,7 +136,7 @@ class DrivenEpisode:
             raise
         if self.ended is not None:
             scored(self.ended)
-        if not self._waits:
+        if not self._handed.asked.is_set():
             raise InfrastructureError(LEFT)
         return self
 
@@ -123,14 +155,14 @@ class DrivenEpisode:
             InfrastructureError: the episode was left, or it failed for no fault of the actor.
         """
         async with self._busy:
+            await self._until_asked()  # for who has given up the call before, while its cell ran
             before = len(self._turns)
-            if self._waits:
-                self._waits = False
-                self._handed.actions.put_nowait(action)
+            if self._handed.asked.is_set():
+                self._handed.hand(action)
                 await self._until_asked()
             if self.ended is not None:
                 scored(self.ended)
-            elif not self._waits:
+            elif not self._handed.asked.is_set():
                 raise InfrastructureError(LEFT)
             turn = self._turns[-1] if len(self._turns) > before else None
             return Step(turn, self.ended)
@@ -138,30 +170,34 @@ class DrivenEpisode:
     async def leave(self, why: Exception | None = None) -> None:
         """End the episode if it is not over: unscored, and without a transcript amid a cell.
 
+        One whose last turn was taken, such as a submission, is graded and stored first.
+
         Args:
             why: a `PolicyError` where the actor is to blame, such as for a full context: a score.
         """
         task = self._task
         if task is None:
             return
-        if self._waits:
-            self._waits = False
-            self._handed.actions.put_nowait(why or InfrastructureError(LEFT))
-        else:
+        amid = self._handed.amid
+        self._handed.hand(why or InfrastructureError(LEFT))
+        if amid:
             task.cancel()
         await asyncio.wait([task])
+
+    def _keep(self, turn: Turn) -> None:
+        """Note a turn; the rollout then asks for the next action, or ends, without a pause."""
+        self._turns.append(turn)
+        self._handed.amid = False
 
     async def _until_asked(self) -> None:
         """Wait until the rollout wants the next action, or until the episode is over."""
         assert self._task is not None
-        asked = asyncio.ensure_future(self._handed.asked.get())
-        try:
-            await asyncio.wait([self._task, asked], return_when=asyncio.FIRST_COMPLETED)
-            if asked.done():
-                self._waits = True
-                self.opening = asked.result().opening
-        finally:
-            asked.cancel()
+        while not (self.over or self._handed.asked.is_set()):
+            asked = asyncio.ensure_future(self._handed.asked.wait())
+            try:
+                await asyncio.wait([self._task, asked], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                asked.cancel()
 
 
 def scored(episode: Episode) -> Episode:

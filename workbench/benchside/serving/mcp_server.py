@@ -103,7 +103,7 @@ class Guests:
             step = await guest.episode.step(action)
         finally:
             guest.calls -= 1
-            if guest.episode.ended is not None:
+            if guest.episode.over:
                 self._open.pop(handle, None)
             elif guest.calls == 0:  # otherwise another call is still waiting for its turn
                 self._wait_for(handle, guest)
