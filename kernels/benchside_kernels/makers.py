@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from benchside_kernels.backend import KernelMaker
 from benchside_kernels.errors import KernelStartError
+from benchside_kernels.forked import STOCK as AHEAD
 from benchside_kernels.forked import ForkedKernels
 from benchside_kernels.sandbox import Level, sandbox_problem
 from benchside_kernels.stock import StockKernels
@@ -17,13 +18,14 @@ STOCK = 1
 
 @asynccontextmanager
 async def open_kernels(
-    level: Level | None = None, modules: tuple[str, ...] = ()
+    level: Level | None = None, modules: tuple[str, ...] = (), *, ahead: int = AHEAD
 ) -> AsyncIterator[KernelMaker]:
     """Own a maker of kernels for as long as the context lasts.
 
     Args:
         level: `sandbox` or `process`; None for the strongest that this machine gives.
         modules: imported before the first fork, where installed, so that cells need not.
+        ahead: kernels of each image that are kept forked in advance; stock ones are not.
 
     Raises:
         KernelStartError: the level cannot be had here; the message has reason and cure.
@@ -35,5 +37,5 @@ async def open_kernels(
         async with StockKernels(stock=STOCK) as stock:
             yield stock
         return
-    async with ForkedKernels(modules) as maker:
+    async with ForkedKernels(modules, stock=ahead) as maker:
         yield maker
