@@ -91,8 +91,8 @@ def pause(rng: np.random.Generator, seed: str) -> Scene:
 def premature(rng: np.random.Generator, seed: str) -> Scene:
     """Number of premature beats."""
     steps = _regular(rng)
-    count = int(rng.integers(1, 6))
-    for place in rng.permutation(np.arange(2, 20, 3))[:count]:
+    count = int(rng.integers(1, 8))
+    for place in rng.permutation(np.arange(2, 23, 3))[:count]:
         steps[place] *= 0.65
         steps[place + 1] *= 1.35
     times = beat_times(rng, steps)
@@ -137,7 +137,7 @@ def breathing(rng: np.random.Generator, seed: str) -> Scene:
 def lead_off(rng: np.random.Generator, seed: str) -> Scene:
     """Seconds without a signal."""
     wave = ecg(rng, beat_times(rng, _regular(rng)))
-    off = rng.permutation(SECONDS)[: int(rng.integers(1, 12))]
+    off = rng.permutation(SECONDS)[: int(rng.integers(2, 26))]
     for second in off:
         wave[second * RATE : (second + 1) * RATE] = 0.5
     schema, grader = whole("seconds")
