@@ -14,6 +14,8 @@ from typing import Any
 
 from datasets import Dataset
 from pydantic import JsonValue
+from transformers import Trainer
+from transformers.integrations import TensorBoardCallback
 from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
 
@@ -42,14 +44,15 @@ class SftConfig(RecipeConfig):
 
 
 class CountingSftTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
-    """Counts the tokens that it trains on."""
+    """Counts the tokens that it trains on, and measures nothing else: TRL's own loss also takes the
+    entropy of every token, padding included, which doubles the time of a small model's step."""
 
     trained_tokens = 0
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """As TRL's."""
+        """As transformers' trainer has it."""
         self.trained_tokens += int((inputs["labels"] != -100).sum())
-        return super().compute_loss(model, inputs, *args, **kwargs)
+        return Trainer.compute_loss(self, model, inputs, *args, **kwargs)
 
 
 def main(config: SftConfig, on_step: Callable[[MetricsRow], None] = lambda _: None) -> Path:
@@ -81,6 +84,7 @@ def main(config: SftConfig, on_step: Callable[[MetricsRow], None] = lambda _: No
                 **config.trainer_arguments(folder),
                 max_length=config.max_tokens,
                 packing=config.packing,
+                train_sampling_strategy="group_by_length",
             ),
             train_dataset=_dataset(rows),
             processing_class=base.tokenizer,
@@ -88,6 +92,7 @@ def main(config: SftConfig, on_step: Callable[[MetricsRow], None] = lambda _: No
         )
         log = TrainerLog(folder, config.stage, config.seed, lambda: trainer.trained_tokens, on_step)
         trainer.add_callback(log)
+        trainer.add_callback(TensorBoardCallback(folder.board()))
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         with folder.result() as result:
             trainer.save_model(str(result))
