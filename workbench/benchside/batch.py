@@ -87,10 +87,11 @@ async def run_batch(
     *,
     maker: KernelMaker,
     parallel: int,
+    on_episode: Callable[[EpisodeRow], None] = lambda _: None,
 ) -> None:
     """Run all episodes on this machine, in kernels of a maker; see `run_on`."""
     engine = LocalEngine(maker, provenance, (folder.path.resolve(),), folder.put)
-    await run_on(engine, assignments, folder, parallel=parallel)
+    await run_on(engine, assignments, folder, parallel=parallel, on_episode=on_episode)
 
 
 async def run_on(
