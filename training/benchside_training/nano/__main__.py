@@ -1,0 +1,19 @@
+"""`python -m benchside_training.nano NANO.yaml`: the nano policy from scratch."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from benchside_training.nano.pipeline import Nano, NanoConfig
+from benchside_training.nano.results import write_results
+from benchside_training.recipe import run_recipe
+
+
+def main(config: NanoConfig) -> None:
+    """Run the pipeline and print its closing table."""
+    console = Console()
+    write_results(Nano(config, console).run(), config.out, console)
+
+
+if __name__ == "__main__":
+    run_recipe(NanoConfig, main)

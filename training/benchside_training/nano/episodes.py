@@ -1,0 +1,109 @@
+"""Episodes of the nano pipeline: a run folder per model, played in live kernels, resumable."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+from rich.progress import Progress
+
+from benchside.batch import assign, run_batch, unfinished
+from benchside.library import Suite
+from benchside.policies.options import PolicyOptions
+from benchside.provenance import provenance
+from benchside.rollout import Assignment
+from benchside.runs import load_run
+from benchside.store import RunConfig, RunFolder, SuiteUse
+from benchside.task import TaskSpec
+from benchside.task_kernel import WARM_MODULES
+from benchside_kernels.makers import open_kernels
+from benchside_training.local.engine import Engine
+from benchside_training.local.loading import load
+from benchside_training.local.policy import LocalPolicy
+from benchside_training.nano.curriculum import AskedTask
+from benchside_training.nano.teacher import teacher
+
+MAX_TURNS = 4
+MAX_TOKENS = 200  # of one turn
+PARALLEL = 64
+
+
+def play_teacher(folder: Path, tasks: Sequence[AskedTask], samples: int, seed: int) -> pd.DataFrame:
+    """Let the imperfect teacher play; return the episodes as `load_run` gives them."""
+    suites = {suite.name: suite for suite, _ in tasks}
+    asked = [
+        one
+        for sample in range(samples)
+        for one in assign(
+            [(suite, [_shortened(task)]) for suite, task in tasks],
+            [teacher(suites, sample, seed)], 1, seed,
+        )
+    ]  # fmt: skip
+    return asyncio.run(_play(folder, asked, seed, parallel=4))
+
+
+def play_model(
+    folder: Path, model: Path, tasks: Sequence[AskedTask], samples: int, seed: int
+) -> pd.DataFrame:
+    """Let a model play, at temperature 1; return the episodes as `load_run` gives them."""
+
+    async def play() -> pd.DataFrame:
+        loaded = load(str(model), PolicyOptions(device="cpu", dtype="float32"))
+        engine = Engine(loaded.model, max_batch=PARALLEL)
+        try:
+            asked = []
+            for suite, task in tasks:
+                for sample in range(samples):
+                    told = hashlib.sha256(f"{seed}/{task.hash}/{sample}".encode()).digest()
+                    own = int.from_bytes(told[:4], "big") % 2**31
+                    options = PolicyOptions(temperature=1.0, max_tokens=MAX_TOKENS, seed=own)
+                    policy = LocalPolicy(f"hf:{model.parent.name}", loaded, engine, options)
+                    asked.append(Assignment(suite, _shortened(task), policy, sample, own))
+            return await _play(folder, asked, seed, parallel=PARALLEL)
+        finally:
+            await engine.aclose()
+
+    return asyncio.run(play())
+
+
+def _shortened(task: TaskSpec) -> TaskSpec:
+    limits = task.limits.model_copy(update={"max_turns": MAX_TURNS, "cell_timeout_s": 30.0})
+    return task.model_copy(update={"limits": limits})
+
+
+async def _play(
+    folder: Path, asked: Sequence[Assignment], seed: int, *, parallel: int
+) -> pd.DataFrame:
+    run = RunFolder(folder)
+    with run.lock(), Progress(transient=True) as progress:
+        async with open_kernels(None, WARM_MODULES) as maker:
+            origin = provenance(seed, maker.isolation)
+            run.start(
+                RunConfig(
+                    suites=tuple(_uses(one.suite for one in asked).values()),
+                    policies={one.policy.name: {"policy": one.policy.name} for one in asked},
+                    samples=1 + max(one.sample for one in asked), seed=seed,
+                    limits={"max_turns": MAX_TURNS}, provenance=origin.model_dump(mode="json"),
+                ),
+                resume=(folder / "run.json").exists(),
+            )  # fmt: skip
+            left = unfinished(asked, run)
+            bar = progress.add_task(f"episodes of {folder.name}", total=len(left))
+            await run_batch(
+                left, run, origin, maker=maker, parallel=parallel,
+                on_episode=lambda _: progress.advance(bar),
+            )  # fmt: skip
+    return load_run(folder).episodes
+
+
+def _uses(suites: Iterable[Suite]) -> Mapping[str, SuiteUse]:
+    return {
+        suite.name: SuiteUse(
+            name=suite.name, version=suite.manifest.version, build=suite.record.build,
+            split=None, limit=None,
+        )
+        for suite in suites
+    }  # fmt: skip

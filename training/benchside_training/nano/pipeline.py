@@ -1,0 +1,265 @@
+"""The nano pipeline: suites, teacher, fresh model, base, SFT, then DPO, PPO and GRPO, measured.
+
+Everything lies under one folder, and what is there is not made again: an interrupted pipeline goes
+on where it was.
+
+    home/                    suites, prepared for this and nothing else
+    teacher/                 run folder of the imperfect teacher
+    fresh/                   tokenizer and random weights
+    base/                    training on all the teacher did, right or wrong
+    seed-N/sft, dpo, ppo, grpo
+    played/                  run folders of the models: to learn from (dpo), and to be measured
+    evaluations.jsonl        an `EvaluationRow` per model, seed, suite and part
+    results.json, results.md the closing table
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import Field
+from rich.console import Console
+
+from benchside.curves import EVALUATIONS, EvaluationRow
+from benchside.errors import DataMissingError
+from benchside.library import load_record, prepare
+from benchside.statistics.estimate import clustered_mean
+from benchside.store import append_line
+from benchside.task import Frozen
+from benchside_training import dpo, examples, pairs, rl, sft
+from benchside_training.nano.curriculum import (
+    SUITES,
+    UNSEEN_SUITE,
+    Curriculum,
+    Part,
+    read_curriculum,
+    some,
+)
+from benchside_training.nano.episodes import (
+    MAX_TOKENS,
+    MAX_TURNS,
+    PARALLEL,
+    play_model,
+    play_teacher,
+)
+from benchside_training.nano.fresh import Shape, question, write_fresh
+
+Method = Literal["base", "sft", "dpo", "ppo", "grpo"]
+METHODS: tuple[Method, ...] = ("base", "sft", "dpo", "ppo", "grpo")
+MEASURED: tuple[Part, ...] = ("held-out", "unseen-templates", "unseen-suite")
+
+
+class NanoConfig(Frozen):
+    """Options of `main`.
+
+    Args:
+        size: tasks that each suite is prepared with; families: that are learned of each.
+        samples: of the teacher for each task.
+        seeds: of SFT and all that follows; teacher, fresh model and base are shared.
+        base_epochs, sft_epochs: passes over the examples.
+        pair_tasks, pair_samples: episodes of the SFT model that preference pairs are made from.
+        rl_steps, rl_tasks, rl_samples: of PPO and GRPO.
+        held_out, unseen: number of tasks that models are measured on.
+    """
+
+    out: Path
+    seeds: tuple[int, ...] = (0, 1, 2)
+    size: int = Field(8000, ge=1)
+    families: int = Field(12, ge=1)
+    samples: int = Field(2, ge=1)
+    shape: Shape = Shape()
+    base_epochs: float = Field(6.0, gt=0)
+    base_rate: float = Field(3e-3, gt=0)
+    sft_epochs: float = Field(2.0, gt=0)
+    sft_rate: float = Field(1e-3, gt=0)
+    pair_tasks: int = Field(240, ge=1)
+    pair_samples: int = Field(4, ge=2)
+    dpo_rate: float = Field(1e-4, gt=0)
+    rl_steps: int = Field(30, ge=1)
+    rl_tasks: int = Field(16, ge=1)
+    rl_samples: int = Field(8, ge=2)
+    rl_rate: float = Field(1e-4, gt=0)
+    batch: int = Field(32, ge=1)
+    held_out: int = Field(402, ge=1)
+    unseen: int = Field(120, ge=1)
+
+
+class Nano:
+    """One pipeline; see the module."""
+
+    def __init__(self, config: NanoConfig, console: Console | None = None):
+        self.config = config
+        self.out = config.out
+        self.home = config.out / "home"
+        self._console = console or Console()
+        self._started = time.monotonic()
+
+    def run(self) -> pd.DataFrame:
+        """Do all that is not done yet; return the measurements, one row per episode."""
+        learned = self._prepared()
+        self._say("the teacher plays")
+        teacher = play_teacher(
+            self.out / "teacher", learned.parts["learned"], self.config.samples, seed=0
+        )
+        self._say(f"{len(teacher)} episodes, {_solved(teacher):.0%} of them right")
+        base = self._base(learned)
+        frames = [self._measure("base", 0, base, learned)]
+        for seed in self.config.seeds:
+            tuned = self._sft(base, seed)
+            frames.append(self._measure("sft", seed, tuned, learned))
+            frames.append(self._measure("dpo", seed, self._dpo(tuned, seed, learned), learned))
+            for method in ("ppo", "grpo"):
+                result = self._rl(method, tuned, seed, learned)
+                frames.append(self._measure(method, seed, result, learned))
+        return pd.concat(frames, ignore_index=True)
+
+    def _prepared(self) -> Curriculum:
+        sizes = dict.fromkeys(SUITES, self.config.size) | {UNSEEN_SUITE: None}
+        for name, size in sizes.items():
+            try:
+                load_record(name, self.home)
+            except DataMissingError:
+                self._say(f"preparing {name}")
+                prepare(name, self.home, size=size)
+        return read_curriculum(self.home, self.config.families)
+
+    def _base(self, learned: Curriculum) -> Path:
+        fresh = self.out / "fresh"
+        if not (fresh / "config.json").exists():
+            texts = []
+            for suite, task in learned.parts["learned"]:
+                texts += [question(task.prompt), *suite.answer_key(task.task_id).solution]
+            parameters = write_fresh(fresh, texts, self.config.shape, seed=0)
+            self._say(f"a fresh model: {parameters:,} parameters")
+        data = self._examples("all", ("solved", "wrong", "truncated"), None)
+        return self._tuned(
+            "base",
+            self.out / "base",
+            fresh,
+            data,
+            self.config.base_epochs,
+            self.config.base_rate,
+            0,
+        )
+
+    def _sft(self, base: Path, seed: int) -> Path:
+        data = self._examples("solved", ("solved",), 1)
+        return self._tuned(
+            "sft", self.out / f"seed-{seed}" / "sft", base, data, self.config.sft_epochs,
+            self.config.sft_rate, seed,
+        )  # fmt: skip
+
+    def _examples(self, name: str, outcomes: tuple[Any, ...], per_task: int | None) -> Path:
+        folder = self.out / "examples" / name
+        if not (folder / examples.FILE).exists():
+            self._say(f"making examples: {name}")
+            examples.main(
+                examples.ExamplesConfig(
+                    runs=(str(self.out / "teacher"),), out=folder, outcomes=outcomes,
+                    per_task=per_task,
+                ),
+                self.home,
+            )  # fmt: skip
+        return folder / examples.FILE
+
+    def _tuned(
+        self, stage: str, out: Path, model: Path, data: Path, epochs: float, rate: float, seed: int
+    ) -> Path:
+        return self._stage(
+            out,
+            lambda resume: sft.main(
+                sft.SftConfig(
+                    model=str(model), out=out, data=data, stage=stage, resume=resume, seed=seed,
+                    epochs=epochs, learning_rate=rate, warmup_steps=50, weight_decay=0.01,
+                    batch=self.config.batch, max_tokens=self.config.shape.context,
+                    precision="float32", device="cpu", save_every=200,
+                )
+            ),
+        )  # fmt: skip
+
+    def _dpo(self, tuned: Path, seed: int, learned: Curriculum) -> Path:
+        out = self.out / f"seed-{seed}" / "dpo"
+        if not (out / "model").exists():
+            played = self.out / "played" / f"sft-{seed}-to-learn"
+            tasks = some(learned.parts["learned"], self.config.pair_tasks)
+            self._say(f"seed {seed}: episodes for preference pairs")
+            play_model(played, tuned, tasks, self.config.pair_samples, seed)
+            folder = self.out / "pairs" / f"seed-{seed}"
+            if not (folder / pairs.FILE).exists():
+                pairs.main(
+                    pairs.PairsConfig(runs=(str(played),), out=folder, sources=("samples",)),
+                    self.home,
+                )
+        return self._stage(
+            out,
+            lambda resume: dpo.main(
+                dpo.DpoConfig(
+                    model=str(tuned), out=out, resume=resume, seed=seed,
+                    data=self.out / "pairs" / f"seed-{seed}" / pairs.FILE, epochs=2,
+                    learning_rate=self.config.dpo_rate, batch=self.config.batch // 2,
+                    max_tokens=self.config.shape.context, precision="float32", device="cpu",
+                )
+            ),
+        )  # fmt: skip
+
+    def _rl(self, method: str, tuned: Path, seed: int, learned: Curriculum) -> Path:
+        out = self.out / f"seed-{seed}" / method
+        config = {
+            "model": str(tuned), "out": out, "suites": SUITES, "stage": method, "method": method,
+            "seed": seed, "steps": self.config.rl_steps, "tasks": self.config.rl_tasks,
+            "samples": self.config.rl_samples, "learning_rate": self.config.rl_rate,
+            "max_tokens": MAX_TOKENS, "limits": {"max_turns": MAX_TURNS, "cell_timeout_s": 30.0},
+            "parallel": PARALLEL, "device": "cpu",
+        }  # fmt: skip
+        return self._stage(
+            out,
+            lambda resume: rl.main(
+                rl.RlConfig.model_validate({**config, "resume": resume}),
+                choose=learned.has_learned, home=self.home,
+            ),
+        )  # fmt: skip
+
+    def _stage(self, out: Path, make: Callable[[bool], Path]) -> Path:
+        if not (out / "model").exists():
+            self._say(f"training {out.relative_to(self.out)}")
+            make((out / "training.json").exists())
+        return out / "model"
+
+    def _measure(self, method: Method, seed: int, model: Path, learned: Curriculum) -> pd.DataFrame:
+        """Play the tasks that are measured; append a row per suite and part where it is new."""
+        numbers = (self.config.held_out, self.config.unseen, self.config.unseen)
+        frames = []
+        for part, number in zip(MEASURED, numbers, strict=True):
+            folder = self.out / "played" / f"{method}-{seed}-{part}"
+            new = not folder.exists()
+            played = play_model(folder, model, some(learned.parts[part], number), 1, seed)
+            frames.append(played.assign(method=method, seed=seed, part=part))
+            if new:
+                self._record(method, seed, part, played)
+        return pd.concat(frames, ignore_index=True)
+
+    def _record(self, method: Method, seed: int, part: Part, played: pd.DataFrame) -> None:
+        for suite, own in played.groupby("suite"):
+            found = clustered_mean(
+                (own["outcome"] == "solved").tolist(),
+                own["group"].tolist(),
+                own["task_id"].tolist(),
+            )
+            row = EvaluationRow(
+                stage=method, seed=seed, suite=str(suite), split=part, n=len(own),
+                success=found.value or 0.0, low=found.low, high=found.high,
+            )  # fmt: skip
+            append_line(self.out / EVALUATIONS, row.model_dump_json())
+        self._say(f"{method}, seed {seed}, {part}: {_solved(played):.1%} of {len(played)} solved")
+
+    def _say(self, what: str) -> None:
+        minutes = (time.monotonic() - self._started) / 60
+        self._console.print(f"[dim]{minutes:5.1f} min[/dim]  {what}")
+
+
+def _solved(episodes: pd.DataFrame) -> float:
+    return float((episodes["outcome"] == "solved").mean())
