@@ -81,7 +81,15 @@ def test_rl_learns_from_recorded_tokens_and_goes_on_exactly(
     rollouts = load_run(tmp_path / "whole" / "rollouts" / "step-00001").episodes
     assert len(rollouts) == 4
     # graded, none of these episodes has solved anything: no signal, and nothing is learned
-    silent = main(config("silent", steps=1), home=home)
+    held_out = {"every": 2, "split": "train", "tasks": 2}
+    ahead = config("ahead", max_staleness=1, held_out=held_out)
+    silent = main(ahead, home=home)
     assert all(torch.equal(one, before[name]) for name, one in weights(silent).items())
-    (row,) = load_curves(tmp_path / "silent").metrics.itertuples()
-    assert (row.tokens, row.reward_mean) == (0, 0)
+    curves = load_curves(tmp_path / "ahead")
+    for row in curves.metrics.itertuples():
+        assert (row.tokens, row.reward_mean, row.reward_correct) == (0, 0, 0)
+        assert (row.groups, row.without_signal, row.unscored, row.stale) == (2, 2, 0, 0)
+    (measured,) = curves.evaluations.itertuples()
+    assert (measured.suite, measured.n, measured.success, measured.step) == ("power", 2, 0, 2)
+    assert 0 < measured.high < 1
+    assert list((tmp_path / "ahead" / "tensorboard").glob("events*"))

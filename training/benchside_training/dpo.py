@@ -22,7 +22,6 @@ import torch
 from datasets import Dataset
 from pydantic import Field, JsonValue
 from torch import Tensor
-from transformers.integrations import TensorBoardCallback
 from trl import DPOConfig as TrlConfig
 from trl import DPOTrainer
 
@@ -129,7 +128,6 @@ def main(config: DpoConfig, on_step: Callable[[MetricsRow], None] = lambda _: No
         )
         log = TrainerLog(folder, config.stage, config.seed, lambda: trainer.trained_tokens, on_step)
         trainer.add_callback(log)
-        trainer.add_callback(TensorBoardCallback(folder.board()))
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         with folder.result() as result:
             trainer.save_model(str(result))

@@ -76,6 +76,8 @@ class UpdateReport:
         clipped: share of tokens whose ratio was beyond a clip in the last pass.
         ratios: trainer against generator before the first step, on tokens of the version in
             training; None where all are older.
+        effective_share: effective sample size over tokens, all tokens counted, before the first
+            step.
     """
 
     groups: int
@@ -88,6 +90,7 @@ class UpdateReport:
     clipped: float | None = None
     gradient_norm: float | None = None
     ratios: Ratios | None = None
+    effective_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,9 @@ def update(
         TrainingError: loss or gradient is no number; nothing was stepped.
     """
     model.eval()
+    for module in model.modules():
+        if getattr(module, "gradient_checkpointing", False):
+            module.training = True  # it checkpoints only then; what it holds has no dropout
     device = next(model.parameters()).device
     if value_head is None:
         parts, report = _grouped(trajectories, config, device)
@@ -140,6 +146,7 @@ def update(
     parameters = [one for group in optimiser.param_groups for one in group["params"]]
     of = total([part.batch for part in parts], config.aggregation, config.constant_length)
     ratios: Ratios | None = None
+    effective_share: float | None = None
     for number in range(config.passes):
         optimiser.zero_grad()
         sums = _Sums()
@@ -147,6 +154,7 @@ def update(
             _backward(model, value_head, part, config, of, sums)
         if number == 0:
             ratios = sums.compared(version)
+            effective_share = sums.effective_share()
             if ratios is not None:
                 check_same(ratios, config.most_kl)
         norm = float(nn.utils.clip_grad_norm_(parameters, config.max_grad_norm))
@@ -167,6 +175,7 @@ def update(
         clipped=sums.clipped / sums.tokens,
         gradient_norm=norm,
         ratios=ratios,
+        effective_share=effective_share,
     )
 
 
@@ -186,6 +195,12 @@ class _Sums:
         if not own.any():
             return None
         return compare(torch.cat(self.trainer), torch.cat(self.generator), own)
+
+    def effective_share(self) -> float:
+        """The effective sample size, of tokens of all versions."""
+        trainer = torch.cat(self.trainer)
+        every = torch.ones_like(trainer, dtype=torch.bool)
+        return compare(trainer, torch.cat(self.generator), every).effective_share
 
 
 def _backward(

@@ -15,7 +15,6 @@ from typing import Any
 from datasets import Dataset
 from pydantic import JsonValue
 from transformers import Trainer
-from transformers.integrations import TensorBoardCallback
 from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
 
@@ -92,7 +91,6 @@ def main(config: SftConfig, on_step: Callable[[MetricsRow], None] = lambda _: No
         )
         log = TrainerLog(folder, config.stage, config.seed, lambda: trainer.trained_tokens, on_step)
         trainer.add_callback(log)
-        trainer.add_callback(TensorBoardCallback(folder.board()))
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         with folder.result() as result:
             trainer.save_model(str(result))

@@ -1,4 +1,4 @@
-"""What transformers' trainer reports, as rows; and a loss that is no number, as an error."""
+"""Rows of metrics for JSON Lines and TensorBoard, also of what transformers' trainer reports."""
 
 from __future__ import annotations
 
@@ -6,13 +6,37 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from benchside.curves import MetricsRow
 from benchside_training.errors import TrainingError
 from benchside_training.training_folder import TrainingFolder
+
+
+class RowLog:
+    """Appends rows to `metrics.jsonl` and shows the same in TensorBoard; closed by its context."""
+
+    def __init__(self, folder: TrainingFolder):
+        self._folder, self._board = folder, folder.board()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, row: MetricsRow) -> None:
+        """Append one row."""
+        self._folder.log(row)
+        measured = row.model_dump(exclude={"step", "stage", "seed"}, exclude_none=True)
+        for name, value in measured.items():
+            self._board.add_scalar(f"{row.stage}/{name}", value, row.step)
+
+    def close(self) -> None:
+        """Write what TensorBoard has not been shown yet."""
+        self._board.close()
 
 
 class TrainerLog(TrainerCallback):  # type: ignore[misc]  # skipped by mypy
@@ -34,7 +58,7 @@ class TrainerLog(TrainerCallback):  # type: ignore[misc]  # skipped by mypy
         tokens_seen: Callable[[], int],
         on_step: Callable[[MetricsRow], None],
     ):
-        self._folder, self._stage, self._seed = folder, stage, seed
+        self._log, self._stage, self._seed = RowLog(folder), stage, seed
         self._tokens_seen, self._on_step = tokens_seen, on_step
         self._before, self._started = 0, 0.0
 
@@ -74,8 +98,14 @@ class TrainerLog(TrainerCallback):  # type: ignore[misc]  # skipped by mypy
             seconds=time.monotonic() - self._started,
         )
         if state.is_world_process_zero:
-            self._folder.log(row)
+            self._log.write(row)
             self._on_step(row)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Called by the trainer at the end."""
+        self._log.close()
 
 
 @contextmanager

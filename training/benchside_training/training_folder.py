@@ -15,15 +15,16 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import JsonValue
 from torch.utils.tensorboard import SummaryWriter
 
-from benchside.curves import METRICS, MetricsRow
+from benchside.curves import EVALUATIONS, METRICS, EvaluationRow, MetricsRow
 from benchside.errors import InputError, StoreError
 from benchside.provenance import git_commit, versions
 from benchside.store import append_line
@@ -95,6 +96,10 @@ class TrainingFolder:
         """Append one row."""
         append_line(self.path / METRICS, row.model_dump_json())
 
+    def evaluated(self, row: EvaluationRow) -> None:
+        """Append one row of an evaluation."""
+        append_line(self.path / EVALUATIONS, row.model_dump_json())
+
     @contextmanager
     def result(self) -> Iterator[Path]:
         """Give an empty folder that becomes `model/` where no error leaves the block."""
@@ -123,14 +128,17 @@ class TrainingFolder:
 
     def _drop_rows(self, steps: int) -> None:
         """Keep rows of the first steps only; what a crash has torn goes too."""
-        path = self.path / METRICS
-        if not path.exists():
-            return
-        lines = [line for line in path.read_bytes().splitlines(keepends=True) if line[-1:] == b"\n"]
-        kept = [line for line in lines if json.loads(line)["step"] < steps]
-        temporary = path.with_suffix(".writing")
-        temporary.write_bytes(b"".join(kept))
-        temporary.replace(path)
+        _keep_rows(self.path / METRICS, lambda row: row["step"] < steps)
+        _keep_rows(self.path / EVALUATIONS, lambda row: (row.get("step") or 0) <= steps)
+
+
+def _keep_rows(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
+    if not path.exists():
+        return
+    lines = [line for line in path.read_bytes().splitlines(keepends=True) if line[-1:] == b"\n"]
+    temporary = path.with_suffix(".writing")
+    temporary.write_bytes(b"".join(line for line in lines if keep(json.loads(line))))
+    temporary.replace(path)
 
 
 def steps_of(checkpoint: Path) -> int:

@@ -26,7 +26,6 @@ from pydantic import Field, JsonValue
 from rich.progress import track
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
-from transformers.integrations import TensorBoardCallback
 
 from benchside.curves import MetricsRow
 from benchside.errors import InputError
@@ -154,7 +153,6 @@ def main(config: VerifierConfig, on_step: Callable[[MetricsRow], None] = lambda 
         )
         log = TrainerLog(folder, config.stage, config.seed, lambda: trainer.read_tokens, on_step)
         trainer.add_callback(log)
-        trainer.add_callback(TensorBoardCallback(folder.board()))
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         temperature, found = _measured(trainer.model, shown, parts.held_out, pad_id, config.batch)
         names = {name for one in parts.trained for name in (one.task_hash, _task_name(one))}

@@ -34,11 +34,16 @@ class MetricsRow(BaseModel):
         step: counted from 0 within its stage.
         stage: the method, such as "sft", "dpo" or "grpo".
         loss: of the step's batch.
-        reward_mean: of the step's rollouts.
+        reward_mean: of the step's rollouts; reward_correct, reward_partial, reward_typed,
+            reward_clean: its parts, see `benchside_training.reward`.
         success, success_low, success_high: share of tasks solved, from 0 to 1, with its 95%
             interval, where the step was evaluated.
         entropy: of the policy, nats per token; kl: to the stage's first policy, nats per token.
         tokens: trained on in this step; seconds: that it took.
+        groups, without_signal: groups of rollouts, and those whose rewards are all equal.
+        unscored: episodes left out because infrastructure or a grader failed.
+        stale: trajectories left out because they were too old.
+        effective_share: of the tokens trained on, by their importance ratios: 1 on-policy.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -55,6 +60,15 @@ class MetricsRow(BaseModel):
     kl: float | None = None
     tokens: int | None = None
     seconds: float | None = None
+    reward_correct: float | None = None
+    reward_partial: float | None = None
+    reward_typed: float | None = None
+    reward_clean: float | None = None
+    groups: int | None = None
+    without_signal: int | None = None
+    unscored: int | None = None
+    stale: int | None = None
+    effective_share: float | None = None
 
 
 class EvaluationRow(BaseModel):
@@ -67,6 +81,8 @@ class EvaluationRow(BaseModel):
             verifier scores highest. With k = 1 both are the rate of success.
         success, low, high: from 0 to 1, with its 95% interval.
         train_fraction: share of the training data that the policy was trained on, from 0 to 1.
+        step: of the stage, counted from 1, where it was measured on the way; of such rows the last
+            one counts.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -82,6 +98,7 @@ class EvaluationRow(BaseModel):
     low: float | None = None
     high: float | None = None
     train_fraction: float = 1.0
+    step: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +129,11 @@ def load_curves(path: str | Path) -> Curves:
             fix="give the folder that a training has written, or a pattern of such",
         )  # fmt: skip
     defects: list[Defect] = []
-    return Curves(
-        _frame(folders, METRICS, MetricsRow, defects),
-        _frame(folders, EVALUATIONS, EvaluationRow, defects),
-        tuple(defects),
-    )
+    metrics = _frame(folders, METRICS, MetricsRow, defects)
+    evaluations = _frame(folders, EVALUATIONS, EvaluationRow, defects)
+    of = ["run", "stage", "seed", "suite", "split", "k", "measure", "train_fraction"]
+    later = evaluations["step"].notna() & evaluations.duplicated(of, keep="last")
+    return Curves(metrics, evaluations[~later].reset_index(drop=True), tuple(defects))
 
 
 def _frame(folders: list[Path], name: str, kind: type[Row], defects: list[Defect]) -> pd.DataFrame:

@@ -1,0 +1,77 @@
+"""`RlConfig`: what reinforcement learning is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from benchside.evaluation import LimitChoice
+from benchside.task import Frozen, Split
+from benchside_training.base_model import Lora, Precision
+from benchside_training.policy_update import UpdateConfig
+from benchside_training.reward import RewardWeights
+
+
+class HeldOut(Frozen):
+    """Tasks that the policy is measured on while it learns.
+
+    Args:
+        every: steps between two measurements.
+        suites: those that are trained on by default.
+        split: of the tasks.
+        tasks: of each suite, asked once each, at the temperature of training.
+    """
+
+    every: int = Field(10, ge=1)
+    suites: tuple[str, ...] = ()
+    split: Split = "valid"
+    tasks: int = Field(100, ge=1)
+
+
+class RlConfig(Frozen):
+    """Options of `rl.main`.
+
+    Args:
+        suites: whose `train` tasks are asked.
+        lora: adapters instead of all weights; checkpoints and result are adapters then.
+        precision: as in the other recipes; trainer and generator have the same.
+        gradient_checkpointing: less memory, about a third more time.
+        tasks, samples: questions per step, and attempts at each: a group.
+        method: PPO has a value head beside the model, which is not part of the result.
+        learning_rate: after `warmup_steps`, in which it rises; constant from there on.
+        max_tokens: of one turn.
+        limits: instead of those of the tasks.
+        reward: weights of its parts, see `reward`.
+        held_out: what the policy is measured on while it learns; None: nothing.
+        max_staleness: how many updates old a token may be when it is trained on. 0: playing and
+            training take turns. Otherwise playing goes on while the model is trained, with a copy
+            of its weights, and what has become too old is dropped and counted.
+        parallel: most episodes at a time.
+        save_every: steps between checkpoints.
+    """
+
+    model: str
+    out: Path
+    suites: tuple[str, ...] = Field(min_length=1)
+    stage: str = "grpo"
+    method: str = Field("grpo", pattern="^(grpo|ppo)$")
+    resume: bool = False
+    seed: int = 0
+    lora: Lora | None = None
+    precision: Precision = "float32"
+    gradient_checkpointing: bool = False
+    steps: int = Field(100, ge=1)
+    tasks: int = Field(16, ge=1)
+    samples: int = Field(8, ge=1)
+    learning_rate: float = Field(1e-6, gt=0)
+    warmup_steps: int = Field(0, ge=0)
+    max_tokens: int = Field(1024, ge=1)
+    limits: LimitChoice = LimitChoice()
+    reward: RewardWeights = RewardWeights()
+    update: UpdateConfig = UpdateConfig()
+    held_out: HeldOut | None = None
+    max_staleness: int = Field(0, ge=0)
+    parallel: int = Field(16, ge=1)
+    save_every: int = Field(10, ge=1)
+    device: str | None = None
