@@ -47,6 +47,7 @@ from benchside_training.nano.episodes import (
     play_teacher,
 )
 from benchside_training.nano.fresh import Shape, question, write_fresh
+from benchside_training.rl_config import RlConfig
 
 Method = Literal["base", "sft", "dpo", "ppo", "grpo"]
 METHODS: tuple[Method, ...] = ("base", "sft", "dpo", "ppo", "grpo")
@@ -218,7 +219,7 @@ class Nano:
         return self._stage(
             out,
             lambda resume: rl.main(
-                rl.RlConfig.model_validate({**config, "resume": resume}),
+                RlConfig.model_validate({**config, "resume": resume}),
                 choose=learned.has_learned, home=self.home,
             ),
         )  # fmt: skip
