@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo check test test-slow test-browser bench clean
+.PHONY: install demo check test test-slow test-browser test-adapters bench clean
 
 install: $(VENV)/.installed
 
@@ -33,9 +33,23 @@ test-slow: install
 test-browser: install
 	$(BIN)/pytest -m browser
 
+# verifiers and Inspect ask for other versions than [dev] of packages that both need
+ADAPTERS := .venv-adapters
+
+$(ADAPTERS)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(ADAPTERS)
+	$(ADAPTERS)/bin/pip install --quiet --disable-pip-version-check \
+	  --editable '.[verifiers,inspect]' pytest pytest-asyncio pytest-timeout
+	@touch $@
+
+test-adapters: $(ADAPTERS)/.installed
+	$(ADAPTERS)/bin/pytest tests/workbench/serving/test_verifiers_env.py \
+	  tests/workbench/serving/test_inspect_suites.py tests/workbench/serving/test_serving_docs.py \
+	  -k 'not Gymnasium and not MCP'
+
 bench: install
 	$(BIN)/pytest -m 'soak and not gpu and not network and not browser'
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) $(ADAPTERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,33 @@ def test_credentialed_episodes_need_a_flag(run: Path, home: Path, tmp_path: Path
     card = main(config.model_copy(update={"credentialed": True}), home)
     assert card.sensitivity == "credentialed"
     assert card.sources[0].run_json_sha256 is None
+
+
+def test_graded_guesses_and_several_attempts_are_not_learned_from(
+    run: Path, home: Path, tmp_path: Path
+) -> None:
+    episodes = [read_transcript(path) for path in sorted((run / "episodes").glob("*.ipynb"))]
+    solved = next(one for one in episodes if one.outcome == "solved")
+    first, *rest = solved.turns
+    draft = replace(first, action=first.action.model_copy(update={"draft": True}))
+    changed = [
+        {"feedback": "oracle", "episode_id": "guessing"},
+        {"turns": (draft, *rest), "episode_id": "attempting"},
+        {"episode_id": "plain"},
+    ]
+    other = RunFolder(tmp_path / "other")
+    (other.path / "episodes").mkdir(parents=True)
+    with other.rows_path.open("w") as rows:
+        for one in changed:
+            episode = solved.model_copy(update=one)
+            write_transcript(episode, other.transcript_path(episode.episode_id))
+            rows.write(row_of(episode).model_dump_json() + "\n")
+    card = main(ExamplesConfig(runs=(str(other.path),), out=tmp_path / "set"), home)
+    assert card.left_out == {
+        "told at each answer whether it is right": 1, "several attempts in one episode": 1,
+    }  # fmt: skip
+    (row,) = read_examples(tmp_path / "set" / "examples.jsonl")
+    assert row.episode_id == "plain"
 
 
 def test_malformed_actions_are_context_and_are_not_learned() -> None:

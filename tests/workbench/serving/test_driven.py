@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchside.errors import InfrastructureError, InputError
+from benchside.errors import GraderError, InfrastructureError, InputError
 from benchside.library import Suite
 from benchside.protocol import run_cell_action, submit_action, text_action
 from benchside.serving.desk import Desk, Offer, open_desk
@@ -148,3 +148,22 @@ async def test_who_leaves_after_submitting_is_graded_and_who_gives_up_a_call_goe
         assert [row.outcome for row in desk.folder.all_rows()] == [
             "solved", "solved", "infrastructure_error",
         ]  # fmt: skip
+
+
+async def test_a_grader_that_fails_tells_its_gold_to_no_client(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Suite, task_id: str) -> None:
+        raise GraderError("the gold 4711 is out of range", where=task_id)
+
+    monkeypatch.setattr(Suite, "answer_key", broken)
+    async with desk_of(suite, tmp_path / "run", limit=1) as desk:
+        async with desk.episode(desk.tasks[0]) as driven:
+            with pytest.raises(InfrastructureError, match="transcript says why") as told:
+                await driven.step(submit_action(1))
+        assert "4711" not in str(told.value)
+        assert driven.ended is not None and driven.ended.outcome == "grader_error"
+        assert "4711" in desk.folder.transcript_path(driven.ended.episode_id).read_text()
+        with pytest.raises(InfrastructureError) as late:
+            reward_of(driven.ended)
+        assert "4711" not in str(late.value)

@@ -81,3 +81,51 @@ def test_inspect_runs_grades_and_keeps_the_gold_out(suite: Suite, tmp_path: Path
     outcomes = [row.outcome for row in RunFolder(out).all_rows()]
     assert outcomes == ["solved", "wrong", "policy_error"]
     gc.collect()  # Inspect's unclosed streams are told of here, where they are no error
+
+
+def test_what_fails_in_inspect_is_an_error_of_the_sample_and_leaves_nothing(
+    suite: Suite, tmp_path: Path
+) -> None:
+    from inspect_ai.solver import solver
+    from inspect_ai.util import sandbox
+
+    from benchside.serving import inspect_sandbox
+
+    task_id = suite.tasks[0].task_id
+    out, logs = tmp_path / "run", tmp_path / "logs"
+
+    @solver
+    def breaks():
+        async def solve(state, generate):
+            await sandbox().exec(["true"])
+            raise RuntimeError("the solver broke")
+
+        return solve
+
+    @solver
+    def loses_its_kernel():
+        async def solve(state, generate):
+            await sandbox().as_type(inspect_sandbox.KernelSandbox).episode.leave()
+            await sandbox().exec(["true"])
+            return state
+
+        return solve
+
+    def no_answer(*_: object) -> None:
+        raise RuntimeError("the model's server broke")
+
+    for solving, said in [
+        ({"solver": breaks()}, "the solver broke"),
+        ({"solver": loses_its_kernel()}, "client left"),
+        ({}, "the model's server broke"),
+    ]:
+        log = evaluated(no_answer, out, task_id, logs, **solving)
+        (sample,) = log.samples
+        assert said in sample.error.message
+        assert not sample.scores
+    folder = RunFolder(out)
+    with folder.lock():  # no desk is open
+        outcomes = [row.outcome for row in folder.all_rows()]
+    assert outcomes == ["infrastructure_error"] * 3
+    assert not inspect_sandbox._DESKS
+    gc.collect()

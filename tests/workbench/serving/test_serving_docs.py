@@ -12,14 +12,17 @@ import pytest
 from benchside.library import Suite
 
 TEXT = Path(__file__).parents[3].joinpath("docs", "serving.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+BLOCKS = [
+    pytest.param(block, id=section.partition("\n")[0])
+    for section in TEXT.split("\n## ")
+    for block in re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+]
 NEEDED = ("verifiers", "inspect_ai")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_quickstarts_run(suite: Suite, tmp_path: Path, number: int) -> None:
-    block = BLOCKS[number]
+@pytest.mark.parametrize("block", BLOCKS)
+def test_quickstarts_run(suite: Suite, tmp_path: Path, block: str) -> None:
     for name in NEEDED:
         if re.search(rf"(import|from) {name}", block) and importlib.util.find_spec(name) is None:
             pytest.skip(f"{name} is not installed")

@@ -11,11 +11,9 @@ Source: docs.anthropic.com/en/api/messages; extended thinking with tool use; pro
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from anthropic import APIConnectionError, APIStatusError, AsyncAnthropic
 from pydantic import BaseModel, JsonValue
@@ -23,58 +21,32 @@ from pydantic import BaseModel, JsonValue
 from benchside.errors import InputError
 from benchside.policies.chat_reply import ChatReply, object_of, tool_calls, validated
 from benchside.policies.fault import Fault, status_fault
-from benchside.policies.model_policy import Answer, Body, ModelPolicy, Tool, server_key, usable_url
-from benchside.policies.options import PolicyOptions
+from benchside.policies.model_policy import NO_KEY, Answer, Body, ModelPolicy, Tool
 from benchside.policies.pictures import Said
-from benchside.policies.provider import ModelServers
 from benchside.policy import Message, NativeMessage
 
-KEY_VARIABLE = "ANTHROPIC_API_KEY"
-URL_VARIABLE = "ANTHROPIC_BASE_URL"
-ANTHROPIC_URL = "https://api.anthropic.com"
 MAX_TOKENS = 8192  # the API has no default of its own
 _SIGNED = ("thinking", "redacted_thinking")
 
 
 class AnthropicPolicy(ModelPolicy):
-    """Asks a model for each action.
-
-    Args:
-        api_key: instead of the environment's.
-
-    Raises:
-        InputError: the URL or the key cannot be used, or an option is set that the API lacks.
-    """
+    """Asks a model for each action."""
 
     form: ClassVar[str] = "anthropic"
-    key_variables: ClassVar[tuple[str, ...]] = (KEY_VARIABLE,)
+    owner: ClassVar[str] = "Anthropic"
+    own_url: ClassVar[str] = "https://api.anthropic.com"
+    url_variable: ClassVar[str] = "ANTHROPIC_BASE_URL"
+    key_variables: ClassVar[tuple[str, ...]] = ("ANTHROPIC_API_KEY",)
 
-    def __init__(
-        self,
-        model: str,
-        options: PolicyOptions | None = None,
-        *,
-        api_key: str | None = None,
-        blind: bool = False,
-        providers: ModelServers | None = None,
-    ):
-        options = options or PolicyOptions()
-        if options.seed is not None:
+    def _connect(self, secret: str) -> None:
+        if self.options.seed is not None:
             raise InputError(
-                "Anthropic's API takes no seed", where="seed", value=options.seed,
+                "Anthropic's API takes no seed", where="seed", value=self.options.seed,
                 fix="leave it out; samples differ at a temperature above 0",
             )  # fmt: skip
-        url = options.base_url or os.environ.get(URL_VARIABLE) or ANTHROPIC_URL
-        url = usable_url(url, KEY_VARIABLE)
-        own = urlsplit(url).hostname == "api.anthropic.com"
-        key = server_key((KEY_VARIABLE,), api_key, needed_at="Anthropic" if own else None)
         self._client = AsyncAnthropic(
-            api_key=key.get_secret_value() or "not-needed",
-            base_url=url,
-            timeout=None,
-            max_retries=0,
+            api_key=secret or NO_KEY, base_url=self.url, timeout=None, max_retries=0
         )
-        super().__init__(model, url, key, options, blind=blind, providers=providers)
 
     async def aclose(self) -> None:
         """Close the connections."""

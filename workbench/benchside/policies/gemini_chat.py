@@ -10,10 +10,8 @@ Source: ai.google.dev/api/generate-content; ai.google.dev/gemini-api/docs/though
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 import httpx2
 from google import genai
@@ -23,15 +21,9 @@ from pydantic import BaseModel, Field, JsonValue
 from benchside.asker import seed_of
 from benchside.policies.chat_reply import ChatReply, object_of, tool_calls, validated
 from benchside.policies.fault import Fault, status_fault
-from benchside.policies.model_policy import Answer, Body, ModelPolicy, Tool, server_key, usable_url
-from benchside.policies.options import PolicyOptions
+from benchside.policies.model_policy import NO_KEY, Answer, Body, ModelPolicy, Tool
 from benchside.policies.pictures import Said
-from benchside.policies.provider import ModelServers
 from benchside.policy import Message, NativeMessage
-
-KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
-URL_VARIABLE = "GOOGLE_GEMINI_BASE_URL"
-GEMINI_URL = "https://generativelanguage.googleapis.com"
 
 
 class _StatusError(Exception):
@@ -43,39 +35,21 @@ class _StatusError(Exception):
 
 
 class GeminiPolicy(ModelPolicy):
-    """Asks a model for each action.
-
-    Args:
-        api_key: instead of the environment's.
-
-    Raises:
-        InputError: the URL or the key cannot be used.
-    """
+    """Asks a model for each action."""
 
     form: ClassVar[str] = "gemini"
-    key_variables: ClassVar[tuple[str, ...]] = KEY_VARIABLES
+    owner: ClassVar[str] = "Gemini"
+    own_url: ClassVar[str] = "https://generativelanguage.googleapis.com"
+    url_variable: ClassVar[str] = "GOOGLE_GEMINI_BASE_URL"
+    key_variables: ClassVar[tuple[str, ...]] = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
-    def __init__(
-        self,
-        model: str,
-        options: PolicyOptions | None = None,
-        *,
-        api_key: str | None = None,
-        blind: bool = False,
-        providers: ModelServers | None = None,
-    ):
-        options = options or PolicyOptions()
-        url = options.base_url or os.environ.get(URL_VARIABLE) or GEMINI_URL
-        url = usable_url(url, KEY_VARIABLES[0])
-        own = urlsplit(url).hostname == urlsplit(GEMINI_URL).hostname
-        key = server_key(KEY_VARIABLES, api_key, needed_at="Gemini" if own else None)
+    def _connect(self, secret: str) -> None:
         self._http = httpx2.AsyncClient(timeout=None, event_hooks={"response": [_raise_status]})
         self._client = genai.Client(
             vertexai=False,
-            api_key=key.get_secret_value() or "not-needed",
-            http_options=types.HttpOptions(base_url=url, httpx_async_client=self._http),
+            api_key=secret or NO_KEY,
+            http_options=types.HttpOptions(base_url=self.url, httpx_async_client=self._http),
         )
-        super().__init__(model, url, key, options, blind=blind, providers=providers)
 
     async def aclose(self) -> None:
         """Close the connections."""

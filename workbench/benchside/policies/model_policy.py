@@ -9,6 +9,7 @@ text of the answer. Streaming is left out on purpose.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 from abc import ABC, abstractmethod
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
-from pydantic import JsonValue, SecretStr
+from pydantic import JsonValue
 
 from benchside.asker import asker
 from benchside.compaction import compacted
@@ -26,11 +27,12 @@ from benchside.errors import BenchsideError, InfrastructureError, InputError, Po
 from benchside.manner import Manner
 from benchside.policies.chat_reply import ChatReply, ReplyIds
 from benchside.policies.fault import Fault
-from benchside.policies.keys import find_key, scrubbed
+from benchside.policies.keys import scrubbed
 from benchside.policies.options import PolicyOptions
 from benchside.policies.pictures import Said, shown_chat
 from benchside.policies.provider import ModelServers, Providers
 from benchside.policies.response_cache import ResponseCache, request_key
+from benchside.policies.server_address import Host, server_key, usable_url
 from benchside.policy import Action, Conversation, Message, Tokens, Usage, token_history
 from benchside.protocol import SUBMIT, SUBMIT_TOOL
 from benchside.protocols import action_form
@@ -41,6 +43,7 @@ BLIND_PROMPT = (
     f"You cannot see the data and cannot run code. Call {SUBMIT} once with the answer that you "
     "know or think most likely."
 )
+NO_KEY = "not-needed"  # clients insist on a key, local servers ignore it
 MAX_BACKOFF_S = 30.0
 MAX_RETRY_AFTER_S = 120.0
 
@@ -70,29 +73,43 @@ class ModelPolicy(ABC):
     The key appears in no message, repr or record.
 
     Args:
-        model: name of the model, as its server knows it.
-        url: of the server.
-        key: empty where there is none.
+        model: name of the model, as its server knows it; of a deployment at Azure.
+        api_key: instead of the environment's.
         blind: show the question, but give no kernel: what is solved then was not solved from the
             data. It is the contamination baseline of the same model.
         providers: of the run, so that policies which ask the same server share its limits.
+
+    Raises:
+        InputError: the URL or the key cannot be used, or an option is set that the API lacks.
     """
 
     form: ClassVar[str]
     """Name of the wire format, as the policy's string has it, such as "openai"."""
 
+    owner: ClassVar[str]
+    """Whose API it is, such as "Anthropic", and where: `own_url`. That server asks for a key."""
+
+    own_url: ClassVar[str]
+    url_variable: ClassVar[str]
     key_variables: ClassVar[tuple[str, ...]]
 
     def __init__(
         self,
         model: str,
-        url: str,
-        key: SecretStr,
-        options: PolicyOptions,
+        options: PolicyOptions | None = None,
         *,
+        api_key: str | None = None,
         blind: bool = False,
         providers: ModelServers | None = None,
     ):
+        options = options or PolicyOptions()
+        variables, url = self.key_variables, options.base_url or os.environ.get(self.url_variable)
+        url = usable_url(url or self.own_url, variables[0])
+        self._hosted = self._host(url, options)
+        needed_at = None
+        if self._hosted is not None:
+            variables, needed_at = self._hosted.key_variables, self._hosted.name
+        key = server_key(variables, api_key, needed_at=needed_at)
         self.name = f"{_blind_name(self.form) if blind else self.form}:{model}"
         self.model, self.url, self.options, self.blind = model, url, options, blind
         self.name += options.mark
@@ -104,6 +121,7 @@ class ModelPolicy(ABC):
                 where="protocol", value=options.protocol, fix="leave the option out",
             )  # fmt: skip
         self._key = key
+        self._connect(key.get_secret_value())
         self._provider = (providers or Providers()).at(url)
         self._provider.tighten(options)
         self._cache = ResponseCache(home_folder() / "responses") if options.cache else None
@@ -118,6 +136,19 @@ class ModelPolicy(ABC):
         options: dict[str, JsonValue] = self.options.model_dump(mode="json", exclude={"cache"})
         policy = self.name.partition(":")[0]
         return {"policy": policy, "model": self.model, **options, "base_url": self.url}
+
+    def _host(self, url: str, options: PolicyOptions) -> Host | None:
+        """Who runs the server, where that is a company that asks for a key."""
+        own = urlsplit(url).hostname == urlsplit(self.own_url).hostname
+        return Host(self.owner, self.key_variables) if own else None
+
+    @abstractmethod
+    def _connect(self, secret: str) -> None:
+        """Make the client of the server at `url`, with no time limit and no retries of its own.
+
+        Args:
+            secret: the key; empty where there is none.
+        """
 
     @abstractmethod
     def _body(self, chat: Sequence[Said], tools: Sequence[Tool], draw: int) -> Body:
@@ -363,51 +394,6 @@ def _tokens(conversation: Conversation, ids: ReplyIds | None) -> Tokens | None:
         versions=(0,) * len(ids.sampled_ids),
         restarted=bool(conversation.turns) and not goes_on,
     )
-
-
-def server_key(variables: Sequence[str], given: str | None, *, needed_at: str | None) -> SecretStr:
-    """Return the key of a server.
-
-    Args:
-        needed_at: a server that cannot be asked without one; None where it can.
-
-    Raises:
-        InputError: there is none where one is needed, or it cannot be sent.
-    """
-    key = find_key(variables, given)
-    if needed_at is not None and not key.get_secret_value():
-        raise InputError(
-            f"{needed_at} needs an API key", where=variables[0],
-            fix=f"set {variables[0]}, or set base_url to a server of your own",
-        )  # fmt: skip
-    return key
-
-
-def usable_url(url: str, variable: str) -> str:
-    """Return a URL that can be asked and saved.
-
-    Args:
-        variable: where its secrets belong.
-
-    Raises:
-        InputError: it is no URL of HTTP, or holds a secret.
-    """
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets or port
-        usable = False
-    if not usable:
-        raise InputError(
-            "base_url is no http or https URL", where="base_url",
-            fix='such as "http://host:8000/v1"',
-        )  # fmt: skip
-    if parts.username or parts.password or parts.query:
-        raise InputError(
-            "base_url must not hold a user, password or query: it is saved with each run",
-            where="base_url", fix=f"put the secret into {variable}",
-        )  # fmt: skip
-    return url
 
 
 def _blind_name(form: str) -> str:

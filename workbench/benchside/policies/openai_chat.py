@@ -8,7 +8,6 @@ class for it, which names the deployment in the URL and the key in the header `a
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -19,71 +18,49 @@ from benchside.asker import seed_of
 from benchside.errors import InputError
 from benchside.policies.chat_reply import INVALID, ChatReply, object_of, read_reply
 from benchside.policies.fault import Fault, status_fault
-from benchside.policies.model_policy import Answer, Body, ModelPolicy, Tool, server_key, usable_url
+from benchside.policies.model_policy import NO_KEY, Answer, Body, ModelPolicy, Tool
 from benchside.policies.options import PolicyOptions
 from benchside.policies.pictures import Said
-from benchside.policies.provider import ModelServers
+from benchside.policies.server_address import Host
 
-KEY_VARIABLE = "OPENAI_API_KEY"
 AZURE_KEY_VARIABLE = "AZURE_OPENAI_API_KEY"
-URL_VARIABLE = "OPENAI_BASE_URL"
-OPENAI_URL = "https://api.openai.com/v1"
 AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com")
-NO_KEY = "not-needed"  # the client insists on a key, local servers ignore it
 
 
 class OpenAIPolicy(ModelPolicy):
-    """Asks a chat model for each action.
-
-    Args:
-        model: name of the model, as its server knows it; of a deployment at Azure.
-        api_key: instead of the environment's.
-
-    Raises:
-        InputError: the URL or the key cannot be used.
-    """
+    """Asks a chat model for each action."""
 
     form: ClassVar[str] = "openai"
-    key_variables: ClassVar[tuple[str, ...]] = (KEY_VARIABLE,)
+    owner: ClassVar[str] = "OpenAI's server"
+    own_url: ClassVar[str] = "https://api.openai.com/v1"
+    url_variable: ClassVar[str] = "OPENAI_BASE_URL"
+    key_variables: ClassVar[tuple[str, ...]] = ("OPENAI_API_KEY",)
 
-    def __init__(
-        self,
-        model: str,
-        options: PolicyOptions | None = None,
-        *,
-        api_key: str | None = None,
-        blind: bool = False,
-        providers: ModelServers | None = None,
-    ):
-        options = options or PolicyOptions()
-        url = usable_url(
-            options.base_url or os.environ.get(URL_VARIABLE) or OPENAI_URL, KEY_VARIABLE
-        )
-        host = urlsplit(url).hostname or ""
-        azure = host.endswith(AZURE_HOSTS) or options.api_version is not None
-        variables = (AZURE_KEY_VARIABLE, KEY_VARIABLE) if azure else (KEY_VARIABLE,)
-        needed_at = "OpenAI's server" if host == "api.openai.com" else "Azure" if azure else None
-        key = server_key(variables, api_key, needed_at=needed_at)
-        secret = key.get_secret_value()
-        # no timeout and no retries of the client's own: `ModelPolicy` sees to both
+    def _host(self, url: str, options: PolicyOptions) -> Host | None:
+        if options.api_version is None and not (urlsplit(url).hostname or "").endswith(AZURE_HOSTS):
+            return super()._host(url, options)
+        return Host("Azure", (AZURE_KEY_VARIABLE, *self.key_variables))
+
+    def _connect(self, secret: str) -> None:
         self._client: AsyncOpenAI
-        if azure and not url.rstrip("/").endswith("/v1"):  # whose /openai/v1 is as OpenAI's own
-            if options.api_version is None:
+        azure = self._hosted is not None and self._hosted.name == "Azure"
+        # Azure's /openai/v1 is as OpenAI's own
+        if azure and not self.url.rstrip("/").endswith("/v1"):
+            if self.options.api_version is None:
                 raise InputError(
-                    "Azure OpenAI needs an api_version", where="api_version", value=url,
+                    "Azure OpenAI needs an api_version", where="api_version", value=self.url,
                     fix='such as "2024-10-21"; or let base_url end in /openai/v1',
                 )  # fmt: skip
             self._client = AsyncAzureOpenAI(
-                api_key=secret, azure_endpoint=url, api_version=options.api_version, timeout=None,
-                max_retries=0,
+                api_key=secret, azure_endpoint=self.url, api_version=self.options.api_version,
+                timeout=None, max_retries=0,
             )  # fmt: skip
         else:
             self._client = AsyncOpenAI(
-                api_key=secret or NO_KEY, base_url=url, timeout=None, max_retries=0
+                api_key=secret or NO_KEY, base_url=self.url, timeout=None, max_retries=0
             )
         # OpenAI has renamed max_tokens, other servers have not
-        self._limit = "max_completion_tokens" if needed_at is not None else "max_tokens"
-        super().__init__(model, url, key, options, blind=blind, providers=providers)
+        self._limit = "max_completion_tokens" if self._hosted is not None else "max_tokens"
 
     async def aclose(self) -> None:
         """Close the connections."""
