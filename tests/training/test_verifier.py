@@ -23,6 +23,7 @@ from benchside.verifier_score import VerifierScore
 from benchside_kernels.cell import CellResult, Submission
 from benchside_training.base_model import Lora
 from benchside_training.calibration import calibration, crossfitted, fit_temperature
+from benchside_training.evaluation_rows import evaluation_rows
 from benchside_training.example import example_of
 from benchside_training.examples import ExamplesConfig, read_examples
 from benchside_training.examples import main as make_examples
@@ -206,6 +207,10 @@ def test_a_run_is_scored_once_and_its_scores_choose(
     assert score(config) == 1 and score(config) == 0
     scored = scores(load_run(path)).set_index(["measure", "k"])["value"]
     assert scored["best@k", 2] == 1.0 and scored["pass@k", 1] == pytest.approx(1 / 3)
+    curve = {(row.measure, row.k): row for row in evaluation_rows(path, "sft", 3)}
+    best, single = curve["best@k", 2], curve["pass@k", 1]
+    assert (best.success, best.n, best.split, best.seed, best.stage) == (1, 2, "train", 3, "sft")
+    assert single.success == pytest.approx(1 / 3) and single.n == 3
     taken = ExamplesConfig(
         runs=(str(path),), out=tmp_path / "set", held_out_suites=(), min_score=0.5,
         outcomes=("solved", "wrong", "truncated"),

@@ -34,6 +34,7 @@ from benchside.gate.run import GateRequest, gate_suite
 from benchside.library import DATA_VARIABLE, open_suite, prepare
 from benchside.manifests import manifest, manifests
 from benchside.manner import Feedback, ProtocolName
+from benchside.plugged_command import plugged_command
 from benchside.policies import POLICY_FORMS, SCAFFOLD_FORMS
 from benchside.preparing import Wanted, prepare_all
 from benchside.regrade import regrade
@@ -659,6 +660,14 @@ def export(
         console.print(f"  {kind}: {count:,} taken out")
     for gap in written.not_covered:
         console.print(f"  not covered: {gap}", soft_wrap=True)
+
+
+@app.command()
+def merge(
+    config: Annotated[Path, typer.Argument(help="A YAML file; see docs/training.md.")],
+) -> None:
+    """Merge checkpoints, with given weights or with those that solve most tasks."""
+    plugged_command("merge")(config)
 
 
 @app.command()

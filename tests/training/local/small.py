@@ -7,6 +7,7 @@ stand, how observations are told), and nothing else of it.
 # ruff: noqa: E501 - a template has no line ends of its own
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -138,11 +139,12 @@ def save(folder: Path, **changes: Any) -> Path:
     return folder
 
 
-def save_acting(folder: Path) -> Path:
+def save_acting(folder: Path, values: tuple[int, ...] = ()) -> Path:
     """A folder of a model that acts: it runs a cell, reads its output, and submits.
 
-    It sees 32 bytes back in each of two layers, so that what it has learnt in short contexts holds
-    in long ones. The contexts are the ends of what the suite power and this conversation show.
+    With values, it submits at once, each of them as often as the others. It sees 32 bytes back in
+    each of two layers, so that what it has learnt in short contexts holds in long ones. The
+    contexts are the ends of what the suite power and this conversation show.
     """
     made = tokenizer()
     torch.manual_seed(0)
@@ -154,11 +156,9 @@ def save_acting(folder: Path) -> Path:
     )  # fmt: skip
     model = MistralForCausalLM(config)
     opened = "<|im_end|>\n<|im_start|>assistant\n"
+    first = "`stats` is `scipy.stats`, `sms` is `statsmodels.stats.api`."
     replies = {
-        "`stats` is `scipy.stats`, `sms` is `statsmodels.stats.api`.": (
-            "run_cell",
-            '{"code": "sum([19, 23])"}',
-        ),
+        first: ("run_cell", '{"code": "sum([19, 23])"}'),
         "<|im_start|>user\nReply with: ok": ("submit", '{"value": 42}'),  # a check
         "</tool_call><|im_end|>\n<|im_start|>user\n<tool_response>\n42\n</tool_response>": (
             "submit",
@@ -170,7 +170,11 @@ def save_acting(folder: Path) -> Path:
             before + opened,
             f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>',
         )
-        for before, (name, arguments) in replies.items()
+        for before, (name, arguments) in (
+            replies.items()
+            if not values
+            else [(first, ("submit", f'{{"value": {value}}}')) for value in values]
+        )
     ]
     contexts = [made(context)["input_ids"] for context, _ in rows]
     sequences = [
@@ -184,9 +188,11 @@ def save_acting(folder: Path) -> Path:
         labels[row, : len(context)] = -100
         labels[row, len(one) :] = -100
     optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    # one token of each reply is as uncertain as there are values
+    doubt = len(rows) * math.log(len(values) or 1) / int((labels != -100).sum())
     for _ in range(200):
         loss = model(input_ids=ids, labels=labels).loss
-        if loss < 0.002:
+        if loss < doubt + 0.002:
             break
         loss.backward()
         optimiser.step()
