@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from bench_kernels import made_image
-from process_tree import available_mib, below, children, supervisors, total_mib, zygotes
+from process_tree import available_mib, below, children, inits, supervisors, total_mib, zygotes
 
 from benchside_kernels.forked import ForkedKernels
 from benchside_kernels.image import KernelImage
@@ -48,10 +48,9 @@ async def measure(image: KernelImage, count: int) -> None:
             seconds = time.monotonic() - started
             print(f"{count} kernels started in {seconds:.0f} s: {count / seconds:.1f}/s")
             (supervisor,) = supervisors()
-            inits = [
-                pid for outer in zygotes(supervisor) for z in children(outer) for pid in children(z)
-            ]
-            own = sorted(total_mib([init, *children(init)], "Pss") for init in inits[:MEASURED])
+            kernels = [pid for zygote in zygotes(supervisor) for pid in children(zygote)]
+            pairs = zip(kernels[:MEASURED], inits(supervisor), strict=False)
+            own = sorted(total_mib(pair, "Pss") for pair in pairs)
             print(
                 f"memory of an idle kernel and its init (PSS)  n={len(own)}  p50 "
                 f"{statistics.median(own):.1f}  p95 {own[int(0.95 * len(own))]:.1f} MiB"

@@ -21,7 +21,7 @@ import sys
 import time
 from collections import Counter
 
-from process_tree import below, children, is_running, supervisors, zygotes
+from process_tree import below, children, inits, is_running, named, supervisors, zygotes
 
 from benchside_kernels.errors import KernelStartError, SessionClosedError
 from benchside_kernels.forked import ForkedKernels
@@ -31,16 +31,19 @@ from benchside_kernels.session import KernelSession
 SESSIONS = 8
 KILLS = 3
 DEADLINE_S = 5.0
-VICTIMS = ("supervisor", "outer", "zygote", "init", "kernel", "runner")
+VICTIMS = ("supervisor", "root", "zygote", "init", "kernel", "runner")
 
 
 def victims(kind: str) -> list[int]:
     """All processes of a kind that run now."""
-    levels = [supervisors()]
-    levels.append([pid for one in levels[0] for pid in zygotes(one)])
-    for _ in VICTIMS[2:5]:
-        levels.append([pid for one in levels[-1] for pid in children(one)])
-    return levels[VICTIMS.index(kind)]
+    below_supervisor = {
+        "supervisor": lambda one: [one],
+        "root": lambda one: named(one, "bs-root"),
+        "zygote": zygotes,
+        "init": inits,
+        "kernel": lambda one: [pid for zygote in zygotes(one) for pid in children(zygote)],
+    }
+    return [pid for one in supervisors() for pid in below_supervisor[kind](one)]
 
 
 async def episode(maker: ForkedKernels, draw: random.Random, outcomes: Counter[str]) -> None:

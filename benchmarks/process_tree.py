@@ -36,9 +36,23 @@ def supervisors() -> list[int]:
     return [pid for pid in children(os.getpid()) if _is(pid, "supervisor.main")]
 
 
+def named(root: int, name: str) -> list[int]:
+    """Processes below `root` with a name: bs-root, bs-nursery, bs-zygote-outer, bs-zygote."""
+    return [pid for pid in below(root) if _name(pid) == name]
+
+
 def zygotes(supervisor: int) -> list[int]:
-    """Outer processes of zygotes; the only child of each is the zygote itself."""
-    return [pid for pid in children(supervisor) if _is(pid, "zygote.main")]
+    """The zygotes of a supervisor; their children are kernels."""
+    return named(supervisor, "bs-zygote")
+
+
+def inits(supervisor: int) -> list[int]:
+    """The inits of its kernels: children of cradles, which are children of the root."""
+    cradles = [
+        pid for root in named(supervisor, "bs-root") for pid in children(root)
+        if _name(pid) == "bs-cradle"
+    ]  # fmt: skip
+    return [pid for cradle in cradles for pid in children(cradle)]
 
 
 def descriptors(pid: int) -> int:
@@ -97,6 +111,13 @@ def available_mib() -> float:
     """Memory of the machine that processes may still take."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("MemAvailable"))
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:  # it has just ended
+        return ""
 
 
 def _is(pid: int, what: str) -> bool:

@@ -19,7 +19,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from process_tree import below, children, descriptors, memory_mib, supervisors, zygotes
+from process_tree import below, descriptors, memory_mib, named, supervisors, zygotes
 
 from benchside_kernels.forked import ForkedKernels
 from benchside_kernels.sandbox import sandbox_problem
@@ -51,13 +51,12 @@ class Sample:
     def take(cls) -> Sample:
         """Look at this process and at all below it."""
         (supervisor,) = supervisors()
-        outer = zygotes(supervisor)
-        inner = [pid for zygote in outer for pid in children(zygote)]
+        inner = [*named(supervisor, "bs-root"), *zygotes(supervisor)]
         return cls(
             runner_rss=memory_mib(os.getpid(), "Rss"),
             supervisor_rss=memory_mib(supervisor, "Rss"),
             zygotes_rss=sum(memory_mib(pid, "Rss") for pid in inner),
-            descriptors=sum(map(descriptors, (os.getpid(), supervisor, *outer, *inner))),
+            descriptors=sum(map(descriptors, (os.getpid(), supervisor, *inner))),
             mounts=len(Path("/proc/self/mounts").read_text().splitlines()),
             processes=len(below(os.getpid())),
             temporary_files=len(list(Path(tempfile.gettempdir()).rglob("*"))),

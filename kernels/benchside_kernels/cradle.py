@@ -1,8 +1,11 @@
-"""The cradle: a small process beside the zygote, which does what needs a fork but not the imports.
+"""The cradle: a small process beside a zygote, which does what needs a fork but not the imports.
 
 It makes the init of each kernel's pid namespace, and furnishes copies of kernels. Init reaps
 orphans and tells of them, and with it dies all that the kernel has started. The kernel itself is
 forked by the zygote, into init's namespace: a second fork of its many pages is saved.
+
+Zygotes are large from birth, so the nursery forks their cradles: it was itself forked while the
+root was small. A cradle enters the namespaces of its zygote, with whose pid namespace it ends.
 """
 
 from __future__ import annotations
@@ -12,26 +15,52 @@ import json
 import os
 import signal
 import socket
-from typing import Any, NoReturn
+import traceback
+from dataclasses import asdict
+from typing import NoReturn
 
 from benchside_kernels import linux, packets
+from benchside_kernels.kernel_sandbox import SandboxSpec, ZygoteSandbox
 
 FURNISH_TIMEOUT_S = 30
 
 
+class Nursery:
+    """The root's side; made while the root is still small. Its stream ends with the nursery."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self.stream, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if os.fork() == 0:
+            self.stream.close()
+            control.close()
+            _nurse(theirs)
+        theirs.close()
+
+
 class Cradle:
-    """The zygote's side; made while the zygote is still small.
+    """The zygote's side.
 
     Args:
-        sandbox: the `ZygoteSandbox` around both.
+        sandbox: around the zygote, and so around the cradle.
+        nursery: the stream of the `Nursery`, which is closed.
+
+    Raises:
+        SystemExit: there is none to be had.
     """
 
-    def __init__(self, sandbox: Any, control: socket.socket) -> None:
+    def __init__(
+        self, sandbox: ZygoteSandbox, control: socket.socket, nursery: socket.socket
+    ) -> None:
         self._stream, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        if os.fork() == 0:
-            self._stream.close()
-            _serve(theirs, control, sandbox)
+        zygote = os.pidfd_open(os.getpid())
+        order = {"sandbox": asdict(sandbox.spec), "rootless": sandbox.rootless}
+        fds = [zygote, theirs.fileno(), control.fileno()]
+        packets.send(nursery, {**order, "links": sandbox.links}, fds)
+        os.close(zygote)
         theirs.close()
+        nursery.close()
+        if packets.receive(self._stream) is None:
+            raise SystemExit("there is no cradle for the zygote")
 
     def make_init(self, exits: int) -> int:
         """Return a pidfd of a new init, which reports to the pipe `exits`.
@@ -60,9 +89,47 @@ class Cradle:
         self._stream.close()
 
 
-def _serve(stream: socket.socket, control: socket.socket, sandbox: Any) -> NoReturn:
-    """Work until the zygote ends, which ends this process, too."""
+def _nurse(stream: socket.socket) -> NoReturn:
+    """Make cradles until the root ends, which ends this process, too."""
+    linux.name_process("bs-nursery")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a child has ended
+    while (packet := packets.receive(stream)) is not None:
+        message, fds = packet
+        with contextlib.suppress(OSError):  # no fork: the zygote sees its descriptor close
+            if os.fork() == 0:
+                stream.close()
+                _enter_cradle(message, fds)
+        for fd in fds:
+            os.close(fd)
+    os._exit(0)
+
+
+def _enter_cradle(message: packets.Message, fds: list[int]) -> NoReturn:
+    """In a child of the nursery: become a cradle.
+
+    Args:
+        fds: pidfd of the zygote, the cradle's connection to it, and the zygote's control socket.
+    """
+    try:
+        zygote, connection, control = fds
+        kinds = linux.NEWNS | linux.NEWPID | linux.NEWNET | linux.NEWIPC | linux.NEWUTS
+        linux.join_namespace(zygote, kinds, "a zygote's namespaces")
+        os.close(zygote)
+        if os.fork() == 0:  # its child is in the pid namespace, and dies with that
+            linux.name_process("bs-cradle")
+            spec = SandboxSpec.from_dict(message["sandbox"])
+            sandbox = ZygoteSandbox(spec, message["rootless"], message["links"])
+            stream = socket.socket(fileno=connection)
+            packets.send(stream, {"ready": 1})
+            _serve(stream, socket.socket(fileno=control), sandbox)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(0)
+
+
+def _serve(stream: socket.socket, control: socket.socket, sandbox: ZygoteSandbox) -> NoReturn:
+    """Work until the zygote ends, which ends this process, too."""
     while (packet := packets.receive(stream)) is not None:
         message, (descriptor,) = packet
         try:
@@ -80,7 +147,9 @@ def _serve(stream: socket.socket, control: socket.socket, sandbox: Any) -> NoRet
     os._exit(0)
 
 
-def _furnish(control: socket.socket, sandbox: Any, message: packets.Message, copy: int) -> NoReturn:
+def _furnish(
+    control: socket.socket, sandbox: ZygoteSandbox, message: packets.Message, copy: int
+) -> NoReturn:
     """In a child: give the copy of a kernel folders of its own."""
     number = message["furnish"]
     try:
@@ -95,7 +164,9 @@ def _furnish(control: socket.socket, sandbox: Any, message: packets.Message, cop
         os._exit(0)
 
 
-def _make_init(stream: socket.socket, sandbox: Any, exits: int, control: socket.socket) -> None:
+def _make_init(
+    stream: socket.socket, sandbox: ZygoteSandbox, exits: int, control: socket.socket
+) -> None:
     sandbox.before_fork()
     pid = -1
     try:

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from benchside_kernels import linux
 from benchside_kernels.errors import KernelStartError
+from benchside_kernels.pidfd import kill
 from benchside_kernels.process import ProcessExit
 from benchside_kernels.seccomp import KEY_BYTES
 
@@ -172,7 +172,7 @@ class KernelFamily:
         else:
             pidfd = self.first if pid == FIRST_PID else member.pidfd
             assert pidfd is not None
-            _kill(pidfd)
+            kill(pidfd)
 
     def hand_out(self) -> None:
         """The owner has got the ends: close them here."""
@@ -187,7 +187,7 @@ class KernelFamily:
     def kill(self) -> None:
         """Kill init, and so all."""
         if self.init is not None and not self.gone:
-            _kill(self.init)
+            kill(self.init)
 
     def close(self) -> None:
         """All have ended: tell those who wait, and let go of the descriptors."""
@@ -240,11 +240,6 @@ class KernelFamily:
         if member.cause:
             report = ProcessExit(report.code, report.cpu_s, report.peak_mib, cause=member.cause)
         member.on_exit(report)
-
-
-def _kill(pidfd: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
 def _zombie(pidfd: int) -> ProcessExit | None:

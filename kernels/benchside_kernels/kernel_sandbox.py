@@ -80,7 +80,7 @@ class ZygoteSandbox:
 
     def __init__(self, spec: SandboxSpec, rootless: bool, links: Mapping[str, str]) -> None:
         self.spec, self.rootless = spec, rootless
-        self._links = dict(links)
+        self.links = dict(links)
         self._filter = seccomp.build_filter(platform.machine())
         self._tcp_filter = seccomp.build_filter(platform.machine(), tcp=True)
         self._pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
@@ -226,7 +226,7 @@ class ZygoteSandbox:
             os.mkdir(part, 0o700)  # pathlib would double the whole step
             if not (owned or self.rootless):
                 os.chown(part, self._uid, self._gid)
-        tree.place_links(WORK, self._links)
+        tree.place_links(WORK, self.links)
         for folder, part in parts.items():  # WORK comes last: it covers the root of the tmpfs
             linux.mount(part, folder, None, linux.MS_BIND)
         os.chdir(WORK)

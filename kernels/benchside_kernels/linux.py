@@ -18,6 +18,7 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND = 1, 2, 4, 8, 4096
 MS_REC, MS_PRIVATE = 16384, 1 << 18
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS = 1, 4, 28, 38
 
+_PR_SET_NAME = 15
 _PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _AMBIENT_RAISE, _AMBIENT_CLEAR_ALL = 24, 47, 2, 4
 _SECUREBITS_LOCKED = 0b1110_1111  # no root, no setuid fix-up, no ambient raise; all of it locked
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -48,13 +49,18 @@ def process_of(pidfd: int) -> int:
     return pid
 
 
+def name_process(name: str) -> None:
+    """Set what `ps` and `top` show for this process and those forked from it; up to 15 bytes."""
+    _check(_libc.prctl(_PR_SET_NAME, name.encode()), f"the name {name}")
+
+
 def unshare(flags: int, what: str) -> None:
     """Leave the namespaces in `flags` for new ones."""
     _check(_libc.unshare(flags), what)
 
 
 def join_namespace(descriptor: int, kind: int, what: str) -> None:
-    """Enter the namespace behind a descriptor, or that kind of a pidfd's; NEWPID: children will."""
+    """Enter the namespace behind a descriptor, or these of a pidfd's; NEWPID: children will."""
     _check(_libc.setns(descriptor, kind), what)
 
 

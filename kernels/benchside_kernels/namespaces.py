@@ -1,11 +1,16 @@
-"""Isolation level `sandbox`: Linux namespaces around a zygote and, again, around each kernel.
+"""Isolation level `sandbox`: Linux namespaces around all zygotes, around each, around each kernel.
 
-`enter_zygote`, once: new user (if not root), mount, pid, net, ipc and uts namespaces, and the small
-read-only file tree of `tree.py`. What each kernel then gets of its own is in `kernel_sandbox.py`.
+`enter_walls`, once: new user (if not root), mount, pid, net, ipc and uts namespaces, and the small
+read-only file tree of `tree.py`. `enter_room`, for each zygote, which is forked within the walls:
+all of that anew, but user and tree. What each kernel then gets of its own is in
+`kernel_sandbox.py`. `enter_zygote` is both for a zygote that stands alone.
 
-    host process ── outer (waits, dies with the host) ── zygote (pid 1 of its namespace)
-                                                           ├── cradle ── init (pid 1 of its own)
-                                                           └── kernel (pid 2, below that init)
+    host process ── outer (waits, dies with the host) ── root (pid 1 of its namespace)
+                                                           ├── nursery
+                                                           └── outer ── zygote (pid 1 of its own)
+
+    in the zygote's pid namespace: cradle ── init (pid 1 of its own)
+                                   zygote ── kernel (pid 2, below that init)
 
 Does *not* cover: memory that is not private to a process (memfd, shared anonymous mappings) and the
 sum over a kernel's processes, both left to a cgroup and to the OOM killer, which picks kernels
@@ -21,7 +26,8 @@ import resource
 import select
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -32,7 +38,48 @@ from benchside_kernels.linux import SandboxError
 _CAP_SETGID, _CAP_SETUID, _CAP_SETPCAP, _CAP_SYS_ADMIN = 6, 7, 8, 21
 
 
+@dataclass(frozen=True, slots=True)
+class Walls:
+    """What a process has learnt by `enter_walls`.
+
+    Args:
+        rootless: kernels have this process's user, not users of their own.
+        links: that each kernel's folders need (see `tree.enter_tree`).
+    """
+
+    rootless: bool
+    links: Mapping[str, str]
+
+
 def enter_zygote(spec: SandboxSpec, keep: Sequence[int] = ()) -> ZygoteSandbox:
+    """Do what `enter_walls` does, for a process that forks kernels itself."""
+    walls = enter_walls(spec, keep)
+    return ZygoteSandbox(spec, walls.rootless, walls.links)
+
+
+def enter_room(spec: SandboxSpec, walls: Walls, keep: Sequence[int] = ()) -> ZygoteSandbox:
+    """Move this single-threaded fork of a process within walls into namespaces of its own.
+
+    It forks as `enter_walls` does; dies with the process that has forked it; and shares with others
+    of its kind the user namespace and the tree, which nobody can write to.
+
+    Args:
+        spec: with the same readable paths as the walls'.
+
+    Raises:
+        SandboxError: the system does not permit it.
+    """
+    flags = linux.NEWNS | linux.NEWPID | linux.NEWNET | linux.NEWIPC | linux.NEWUTS
+    try:
+        linux.unshare(flags, "namespaces of the zygote's own")
+        _fork_into_pid_namespace(keep)
+        tree.renew([] if walls.rootless else _accounts(spec, rootless=False), walls.links)
+        return ZygoteSandbox(spec, walls.rootless, walls.links)
+    except OSError as error:
+        raise _refusal(error, walls.rootless) from error
+
+
+def enter_walls(spec: SandboxSpec, keep: Sequence[int] = ()) -> Walls:
     """Move this fresh, single-threaded process into a sandbox for zygotes.
 
     The process forks: the caller goes on as pid 1 of a new pid namespace, while the process that
@@ -59,11 +106,14 @@ def enter_zygote(spec: SandboxSpec, keep: Sequence[int] = ()) -> ZygoteSandbox:
             _check_other_users_can_read(spec)
             # the look as another user has cleared it
             linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL, "death signal")
-        return ZygoteSandbox(spec, rootless, links)
+        return Walls(rootless, links)
     except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        reason = f"{error.strerror}{where}{_cure(error, rootless)}"
-        raise SandboxError(f"no sandbox: {reason}") from error
+        raise _refusal(error, rootless) from error
+
+
+def _refusal(error: OSError, rootless: bool) -> SandboxError:
+    where = f": {error.filename}" if error.filename else ""
+    return SandboxError(f"no sandbox: {error.strerror}{where}{_cure(error, rootless)}")
 
 
 def _owns_uids(spec: SandboxSpec) -> bool:

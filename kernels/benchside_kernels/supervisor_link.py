@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import os
 import shutil
-import signal
 import socket
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from typing import Self
 from benchside_kernels import packets
 from benchside_kernels.errors import KernelStartError
 from benchside_kernels.packets import Message, PacketStream
+from benchside_kernels.pidfd import ended, kill
 from benchside_kernels.process import ProcessExit
 
 ANSWER_TIMEOUT_S = 300.0
@@ -159,16 +159,15 @@ class SupervisorLink:
     def abandon(self) -> None:
         """Kill a supervisor that does not answer; all its kernels go with it."""
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._process, signal.SIGKILL)
+            kill(self._process)
 
     async def close(self) -> None:
         """End all our kernels and, where none is kept, the supervisor."""
         self._packets.close()
         if self._process is not None:
-            if not self._has_kept and not await _ended(self._process, STOP_TIMEOUT_S):
+            if not self._has_kept and not await ended(self._process, STOP_TIMEOUT_S):
                 self.abandon()
-                await _ended(self._process, STOP_TIMEOUT_S)
+                await ended(self._process, STOP_TIMEOUT_S)
             with contextlib.suppress(ChildProcessError):
                 os.waitid(os.P_PIDFD, self._process, os.WEXITED | os.WNOHANG)  # noqa: ASYNC222
             os.close(self._process)
@@ -209,22 +208,3 @@ class SupervisorLink:
             if not exited.done():
                 exited.set_result(ProcessExit(None))
         self._exits.clear()
-
-
-async def _ended(pidfd: int, timeout_s: float) -> bool:
-    """Wait until a process has ended; False where it has not in time."""
-    loop = asyncio.get_running_loop()
-    ended = loop.create_future()
-
-    def settle() -> None:
-        loop.remove_reader(pidfd)
-        ended.set_result(None)
-
-    loop.add_reader(pidfd, settle)
-    try:
-        await asyncio.wait_for(ended, timeout_s)
-    except TimeoutError:
-        return False
-    finally:
-        loop.remove_reader(pidfd)
-    return True

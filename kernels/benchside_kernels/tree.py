@@ -37,6 +37,7 @@ _ETC = ("alternatives", "fonts", "ld.so.cache", "localtime", "mime.types", "os-r
 _RESERVED = {"/", "/dev", "/etc", "/sys", "/var", *_PRIVATE}
 _RESERVED_TREES = ("/kernel/", "/proc/", "/.live/", f"{_HOST}/")
 _MAX_LINKS = 40
+_QUIET = linux.MS_NOSUID | linux.MS_NODEV
 
 _Found = tuple[str | None, dict[str, str]]
 """A host path's real place (None where absent) and the links on the way: name → target."""
@@ -60,20 +61,37 @@ def enter_tree(readable: Sequence[str], accounts: Iterable[tuple[int, int]]) -> 
     found = {path: _resolve(path) for path in dict.fromkeys((*readable, *_SYSTEM))}
     copies = _copy_mounts({place for place, _ in found.values() if place is not None})
     root = next(name for name in ("/tmp", "/mnt", "/run", "/usr") if Path(name).is_dir())
-    quiet = linux.MS_NOSUID | linux.MS_NODEV
-    linux.mount("tmpfs", root, "tmpfs", quiet, "mode=755,size=64m,nr_inodes=64k")
+    linux.mount("tmpfs", root, "tmpfs", _QUIET, "mode=755,size=64m,nr_inodes=64k")
     _make_folders(root)
     _make_etc(Path(root, "etc"), accounts)
     for place, copy in copies.items():
         _attach(copy, Path(root + _inside(place)))
         os.close(copy)
     _make_devices(root)
-    linux.mount("tmpfs", root + TMP, "tmpfs", quiet, "mode=1777,size=256m")
+    linux.mount("tmpfs", root + TMP, "tmpfs", _QUIET, "mode=1777,size=256m")
     links = _make_links(root, found)
-    linux.mount("proc", root + PROC, "proc", quiet | linux.MS_NOEXEC)
+    linux.mount("proc", root + PROC, "proc", _QUIET | linux.MS_NOEXEC)
     linux.change_root(root)
     linux.make_read_only("/")
     return links
+
+
+def renew(accounts: Iterable[tuple[int, int]], links: Mapping[str, str]) -> None:
+    """Give a process that has left the tree's mount namespace for a copy what must not be shared.
+
+    That is /proc, the zygote's own temporary folder and, where they differ, the accounts.
+
+    Args:
+        accounts: as for `enter_tree`; empty: those that it was given.
+        links: what `enter_tree` returned.
+    """
+    linux.mount("tmpfs", TMP, "tmpfs", _QUIET, "mode=1777,size=256m")
+    linux.mount("proc", PROC, "proc", _QUIET | linux.MS_NOEXEC)
+    place_links("/kernel", links)
+    for name, text in _account_files(accounts).items():
+        Path(TMP, name).write_text(text)
+        linux.mount(f"{TMP}/{name}", f"/etc/{name}", None, linux.MS_BIND)
+        linux.make_read_only(f"/etc/{name}")
 
 
 def place_links(folder: str, links: Mapping[str, str]) -> None:
@@ -196,11 +214,16 @@ def _make_etc(etc: Path, accounts: Iterable[tuple[int, int]]) -> None:
             shutil.copytree(source, etc / name, symlinks=True)
         elif source.exists():
             shutil.copyfile(source, etc / name)
+    for name, text in _account_files(accounts).items():
+        (etc / name).write_text(text)
+    (etc / "hosts").write_text("127.0.0.1 localhost kernel\n::1 localhost\n")
+    (etc / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files\n")
+
+
+def _account_files(accounts: Iterable[tuple[int, int]]) -> dict[str, str]:
+    """The text of /etc/passwd and /etc/group; none where there are no accounts."""
     users, groups = ["root:x:0:0:root:/:/bin/sh\n"], ["root:x:0:\n"]
     for uid, gid in accounts:
         users.append(f"agent:x:{uid}:{gid}:agent:{WORK}:/bin/sh\n")
         groups.append(f"agent:x:{gid}:\n")
-    (etc / "passwd").write_text("".join(users))
-    (etc / "group").write_text("".join(groups))
-    (etc / "hosts").write_text("127.0.0.1 localhost kernel\n::1 localhost\n")
-    (etc / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files\n")
+    return {"passwd": "".join(users), "group": "".join(groups)} if len(users) > 1 else {}

@@ -1,7 +1,8 @@
 """The zygote: a warm, single-threaded process that forks one kernel per request.
 
-It imports what cells need, loads the image, builds the shell, and then only forks. It refuses to
-fork with more than one thread, since a lock that another thread holds would hang the child.
+It is itself forked, from the root (see `root.py`), which has imported what cells need and built
+the shell. It loads the image, and then only forks. It refuses to fork with more than one thread,
+since a lock that another thread holds would hang the child.
 
 Control socket (inherited, packets). In: the `ZygoteSpec`; then
 {"fork": number, "network": bool} with four descriptors: connection, pipes for stdout, stderr and
@@ -28,30 +29,28 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 import itertools
 import os
 import resource
 import select
 import signal
 import socket
-import sys
 import traceback
 from pathlib import Path
 from typing import Any, NoReturn, TypedDict
 
-from benchside_kernels import landlock, loopback, namespaces, packets, tree
+from benchside_kernels import landlock, linux, loopback, namespaces, packets
 from benchside_kernels.cradle import Cradle
 from benchside_kernels.kernel_sandbox import SandboxSpec
+from benchside_kernels.namespaces import Walls
 
 KERNEL_NICENESS = 5  # the control side comes first
 
 
 class ZygoteSpec(TypedDict):
-    """What a zygote is made of.
+    """What makes a fork of the root a zygote.
 
     Args:
-        modules: imported before the first fork, where they are installed.
         imports: import lines of the image.
         image: reference of an image that is loaded before the first fork; None: each kernel loads
             its own, which is right for small ones.
@@ -59,7 +58,6 @@ class ZygoteSpec(TypedDict):
         sandbox: the `SandboxSpec` as a dict.
     """
 
-    modules: list[str]
     imports: list[str]
     image: str | None
     home: str
@@ -82,44 +80,36 @@ class Preparation(TypedDict):
     environment: dict[str, str]
 
 
-def main(control_fd: int) -> None:
-    """Run a zygote on an inherited control socket."""
-    control = socket.socket(fileno=control_fd)
+def run(control: socket.socket, walls: Walls, nursery: socket.socket, shell: Any) -> None:
+    """Run a zygote in a fork of the root.
+
+    Args:
+        shell: what `build_shell` gave in the root.
+    """
     packet = packets.receive(control)
     if packet is None:
         return
     spec: Any = packet[0]
     confined = SandboxSpec.from_dict(spec["sandbox"])
-    sandbox = namespaces.enter_zygote(confined, keep=(control_fd,))
-    cradle = Cradle(sandbox, control)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.disable()  # what is imported stays: looking through it again and again finds nothing
-    namespace = _warm(spec)
-    from benchside_kernels.shell import build_shell  # noqa: PLC0415 (heavy; inside the sandbox)
-
-    shell = build_shell(namespace, tree.TMP)
-    del sys.argv[1:]  # what started the zygote is not for cells that parse arguments
+    linux.name_process("bs-zygote-outer")
+    sandbox = namespaces.enter_room(confined, walls, keep=(control.fileno(), nursery.fileno()))
+    linux.name_process("bs-zygote")
+    cradle = Cradle(sandbox, control, nursery)
+    shell.user_ns.update(_load(spec))
     gc.collect()
     gc.freeze()  # collections in children then do not touch, and so copy, the zygote's pages
     gc.enable()
-    threads = _threads()
+    threads = thread_names()
     if len(threads) > 1:
         reason = f"the zygote has {len(threads)} threads: {', '.join(threads)}"
         packets.send(control, {"failed": reason})
-        sys.exit(3)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    packets.send(control, {"ready": peak})
+        return
+    packets.send(control, {"ready": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024})
     Zygote(control, shell, sandbox, cradle, spec["image"]).serve()
 
 
-def _warm(spec: ZygoteSpec) -> dict[str, Any]:
-    """Import modules and load the image; return the namespace that kernels start with."""
-    from benchside_kernels import startup  # noqa: PLC0415 (heavy; inside the sandbox)
-
-    startup.take_font_list(Path(spec["home"]))
-    for module in spec["modules"]:
-        with contextlib.suppress(ModuleNotFoundError):
-            importlib.import_module(module)
+def _load(spec: ZygoteSpec) -> dict[str, Any]:
+    """Load the image; return the variables that kernels start with."""
     namespace: dict[str, Any] = {}
     for line in spec["imports"]:
         exec(line, namespace)
@@ -132,7 +122,8 @@ def _warm(spec: ZygoteSpec) -> dict[str, Any]:
     return namespace
 
 
-def _threads() -> list[str]:
+def thread_names() -> list[str]:
+    """Names of this process's threads; a process that forks has one."""
     task = Path("/proc/self/task")
     return [(thread / "comm").read_text().strip() for thread in task.iterdir()]
 
@@ -181,7 +172,7 @@ class Zygote:
         number = message["fork"] if "fork" in message else message["furnish"]
         try:
             if "fork" in message:
-                threads = _threads()
+                threads = thread_names()
                 if len(threads) > 1:
                     packets.send(self._control, {"unfit": True})
                     raise RuntimeError(f"the zygote has threads: {', '.join(threads)}")
@@ -256,6 +247,7 @@ class Zygote:
         connection = socket.socket(fileno=connection_fd)
         try:
             signal.set_wakeup_fd(-1)
+            linux.name_process("python")
             for number in (signal.SIGCHLD, signal.SIGTERM):
                 signal.signal(number, signal.SIG_DFL)
             redirect(*outputs)

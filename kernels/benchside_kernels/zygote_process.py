@@ -19,6 +19,7 @@ from benchside_kernels import packets
 from benchside_kernels.errors import KernelStartError
 from benchside_kernels.kernel_family import KernelEnds, KernelFamily
 from benchside_kernels.packets import Message, PacketStream
+from benchside_kernels.pidfd import ended, kill
 from benchside_kernels.process import ProcessExit
 from benchside_kernels.zygote import ZygoteSpec
 
@@ -32,13 +33,12 @@ class ZygoteProcess:
     """One zygote process and its kernels.
 
     Args:
+        process: pidfd of its outer process.
         control: our end of its control socket.
         stock: kernels to keep forked in advance.
     """
 
-    def __init__(
-        self, process: asyncio.subprocess.Process, control: socket.socket, stock: int
-    ) -> None:
+    def __init__(self, process: int, control: socket.socket, stock: int) -> None:
         self._process = process
         self._packets = PacketStream(control, self._take, self._end)
         self._numbers = itertools.count(1)
@@ -116,12 +116,9 @@ class ZygoteProcess:
         if self._refilling is not None:
             self._refilling.cancel()
         self._packets.close()
-        try:
-            await asyncio.wait_for(self._process.wait(), CLOSE_TIMEOUT_S)
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+        if not self.gone and not await ended(self._process, CLOSE_TIMEOUT_S):
+            kill(self._process)
+            await ended(self._process, CLOSE_TIMEOUT_S)
         self._end()
 
     async def _fork(self, *, network: bool = False) -> KernelFamily:
@@ -230,6 +227,7 @@ class ZygoteProcess:
             return
         self.gone = True
         self._packets.close()
+        os.close(self._process)
         error = KernelStartError("the zygote ended")
         for waiting in (self._ready, *self._answers.values()):
             if not waiting.done():

@@ -1,8 +1,8 @@
 """The zygotes of a supervisor: which one serves a request, when a new one is made or one retired.
 
-A zygote serves all images with the same hidden files; small images are loaded by the kernel itself
-(a millisecond), large ones by a zygote of their own. Where forks queue up at a zygote, another like
-it is started.
+All are forks of a root (see `root.py`): one for each Benchside home and hash seed. A zygote serves
+all images with the same hidden files; small images are loaded by the kernel itself (a millisecond),
+large ones by a zygote of their own. Where forks queue up at a zygote, another like it is started.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import socket
-import sys
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import certifi
 
-from benchside_kernels import loopback, sandbox, tree
+from benchside_kernels import loopback, sandbox
 from benchside_kernels.admission import our_memory, reserved_mib
 from benchside_kernels.cgroup import KernelCgroup, make_cgroup
 from benchside_kernels.errors import KernelStartError
 from benchside_kernels.image import HOME_VARIABLE, KernelImage, font_cache, images_folder
 from benchside_kernels.kernel_sandbox import SLOTS, SandboxSpec
 from benchside_kernels.request import KernelRequest
+from benchside_kernels.root import RootSpec
+from benchside_kernels.root_process import RootProcess, said_in
 from benchside_kernels.zygote import Preparation, ZygoteSpec
 from benchside_kernels.zygote_process import ZygoteProcess
 
@@ -37,11 +37,7 @@ BUSY_KERNELS = 512  # forks become slower, the more kernels share a zygote's pag
 FIRST_UID = 200_000
 UID_BLOCKS = 50_000
 
-_ROOT = str(Path(__file__).resolve().parent.parent)
-_ZYGOTE = (
-    f"import sys; sys.path[:0] = [{_ROOT!r}]; "
-    "from benchside_kernels import zygote; zygote.main(int(sys.argv[1]))"
-)
+_RootKind = tuple[Path | None, int]
 _Kind = tuple[object, ...]
 _Starting = asyncio.Task[ZygoteProcess]
 
@@ -59,6 +55,7 @@ class Zygotes:
         self._modules, self._stock = list(modules), stock
         self._grouped = grouped
         self._cgroup: KernelCgroup | None = None
+        self._roots: dict[_RootKind, asyncio.Task[RootProcess]] = {}
         self._kinds: OrderedDict[_Kind, list[_Starting]] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
         self._blocks = itertools.count()
@@ -104,6 +101,8 @@ class Zygotes:
         started = await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(one.close() for one in started if isinstance(one, ZygoteProcess)))
         await asyncio.gather(*self._closing)
+        await asyncio.gather(*map(_close_root, self._roots.values()))
+        self._roots.clear()
         if self._cgroup is not None:
             self._cgroup.remove()
             self._cgroup = None
@@ -113,45 +112,47 @@ class Zygotes:
         idle = [kind for kind, tasks in self._kinds.items() if all(map(_is_idle, tasks))]
         for kind in idle[: max(len(self._kinds) - MAX_KINDS, 0)]:
             for task in filter(_is_usable, self._kinds.pop(kind)):
-                closing = asyncio.create_task(task.result().close())
-                self._closing.add(closing)
-                closing.add_done_callback(self._closing.discard)
+                self._aside(task.result().close())
+        used = {kind[0] for kind in self._kinds}
+        for root_kind in self._roots.keys() - used:
+            self._aside(_close_root(self._roots.pop(root_kind)))
+
+    def _aside(self, work: Coroutine[None, None, None]) -> None:
+        closing = asyncio.create_task(work)
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    async def _root(self, request: KernelRequest) -> RootProcess:
+        """The root for a request; another one where it has died."""
+        kind = _root_kind(request)
+        task = self._roots.get(kind)
+        if task is None or not _is_alive(task):
+            task = self._roots[kind] = asyncio.create_task(self._start_root(request))
+        return await asyncio.shield(task)
+
+    async def _start_root(self, request: KernelRequest) -> RootProcess:
+        variables = {"PYTHONHASHSEED": str(request.hash_seed)}
+        if request.home is not None:
+            variables |= {HOME_VARIABLE: str(request.home)}
+        return await RootProcess.start(_root_spec(request, self._modules), variables, self._group)
 
     async def _start(self, request: KernelRequest) -> ZygoteProcess:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        extra = {
-            "JE_ARROW_MALLOC_CONF": "background_thread:false",  # else importing pyarrow starts one
-            "MPLCONFIGDIR": f"{tree.TMP}/matplotlib",
-            "PYTHONHASHSEED": str(request.hash_seed),
-        }
-        if request.home is not None:
-            extra |= {HOME_VARIABLE: str(request.home)}
-        environment = sandbox.scrubbed_environment(Path(tree.WORK), Path(tree.TMP), extra)
         log = os.memfd_create("zygote.log")
         try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", _ZYGOTE, str(theirs.fileno()),
-                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
-                env=environment, cwd="/", pass_fds=(theirs.fileno(),), start_new_session=True,
-            )  # fmt: skip
-            theirs.close()  # else its end would not be seen
-            zygote = ZygoteProcess(process, ours, self._stock)
+            zygote = await (await self._root(request)).fork(log, self._stock)
             try:
-                self._group(process.pid)
-                await zygote.start(_spec(request, self._modules, self._first_uid()))
+                await zygote.start(_spec(request, self._first_uid()))
             except BaseException as error:
                 await zygote.close()
                 if not isinstance(error, KernelStartError):
                     raise
-                said = os.pread(log, 1 << 20, 0).decode(errors="replace").strip()
-                raise KernelStartError(f"no zygote: {error}; it said:\n{said[-2000:]}") from None
+                raise KernelStartError(f"no zygote: {error}; it said:\n{said_in(log)}") from None
             return zygote
         finally:
-            theirs.close()
             os.close(log)
 
     def _group(self, pid: int) -> None:
-        """Put a zygote, which waits for its spec, into the cgroup of all kernels."""
+        """Put a root, which waits for its spec, into the cgroup of all kernels."""
         if self._grouped and self._cgroup is None:
             total, _ = our_memory()
             self._cgroup = make_cgroup(total - reserved_mib(total))
@@ -174,10 +175,15 @@ def preparation(request: KernelRequest) -> Preparation:
     )  # fmt: skip
 
 
+def _root_kind(request: KernelRequest) -> _RootKind:
+    return request.home, request.hash_seed
+
+
 def _kind(request: KernelRequest) -> _Kind:
+    """What requests have in common that a zygote serves; the kind of its root comes first."""
     patterns = tuple(sorted({glob for found in request.images for glob in found.hidden}))
     own = request.image.ref if request.image is not None and _is_large(request.image) else None
-    return (request.home, patterns, request.hidden, request.memory_mib, request.hash_seed, own)
+    return (_root_kind(request), patterns, request.hidden, request.memory_mib, own)
 
 
 def _is_large(image: KernelImage) -> bool:
@@ -205,23 +211,48 @@ def _is_idle(task: _Starting) -> bool:
     return not _is_usable(task) or task.result().load == task.result().kernels == 0
 
 
-def _spec(request: KernelRequest, modules: list[str], first_uid: int) -> ZygoteSpec:
-    image, home = request.image, request.home
-    folders = [] if home is None else [images_folder(home), font_cache(home)]
+async def _close_root(task: asyncio.Task[RootProcess]) -> None:
+    task.cancel()
+    (root,) = await asyncio.gather(task, return_exceptions=True)
+    if isinstance(root, RootProcess):
+        await root.close()
+
+
+def _is_alive(task: asyncio.Task[RootProcess]) -> bool:
+    if not task.done():
+        return True
+    return not task.cancelled() and task.exception() is None and not task.result().gone
+
+
+def _folders(home: Path | None) -> list[Path]:
+    return [] if home is None else [images_folder(home), font_cache(home)]
+
+
+def _readable(home: Path | None) -> tuple[str, ...]:
+    return tuple(map(str, [*sandbox.python_folders(), *_folders(home)]))
+
+
+def _root_spec(request: KernelRequest, modules: list[str]) -> RootSpec:
+    last = FIRST_UID + (UID_BLOCKS - 1) * SLOTS  # where these are ours, all are
+    walls = SandboxSpec(_readable(request.home), (), request.memory_mib, first_uid=last)
+    return RootSpec(modules=modules, home=str(request.home or ""), sandbox=asdict(walls))
+
+
+def _spec(request: KernelRequest, first_uid: int) -> ZygoteSpec:
+    image = request.image
     patterns = [glob for found in request.images for glob in found.hidden]
     hidden = [*request.hidden, *sandbox.packaged_files(patterns)]
-    rules = sandbox.file_rules(readable=folders, writable=[], hidden=hidden) or []
+    rules = sandbox.file_rules(readable=_folders(request.home), writable=[], hidden=hidden) or []
     confined = SandboxSpec(
-        readable=tuple(map(str, [*sandbox.python_folders(), *folders])),
+        readable=_readable(request.home),
         rules=tuple(rules),
         memory_mib=request.memory_mib,
         first_uid=first_uid,
     )
     return ZygoteSpec(
-        modules=modules,
         imports=list(image.imports) if image else [],
         image=image.ref if image and _is_large(image) else None,
-        home=str(home or ""),
+        home=str(request.home or ""),
         sandbox=asdict(confined),
     )
 

@@ -21,6 +21,11 @@ def below(root: int) -> list[int]:
     return [*found, *(pid for child in found for pid in below(child))]
 
 
+def named(root: int, name: str) -> list[int]:
+    """Processes below `root` with a name: bs-root, bs-nursery, bs-zygote-outer, bs-zygote."""
+    return [pid for pid in below(root) if Path(f"/proc/{pid}/comm").read_text().strip() == name]
+
+
 def is_running(pid: int) -> bool:
     """False also for a zombie, which waits for the system's own init."""
     stat = Path(f"/proc/{pid}/stat")

@@ -133,7 +133,9 @@ async def test_copies_of_copies_and_either_end_first(maker: ForkedKernels) -> No
         inside = below(newest_child())
         for one in generations:
             await one.close()
-        await until(lambda: len(below(newest_child())) == 3)  # outer, zygote, cradle
+        await until(
+            lambda: len(below(newest_child())) == 6
+        )  # root, nursery, zygote, two outer, cradle
         assert inside
 
 

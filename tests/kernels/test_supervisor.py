@@ -35,6 +35,7 @@ from tests.kernels.processes import (
     children,
     gone,
     is_running,
+    named,
     newest_child,
     open_descriptors,
     settled,
@@ -48,14 +49,18 @@ def _sandbox() -> None:
         pytest.skip(f"no sandbox here: {problem}")
 
 
-@pytest.mark.parametrize("depth", range(3), ids=["supervisor", "outer", "zygote"])
-async def test_kill_9_above_kernels_ends_them_and_the_next_start_makes_new_ones(depth: int) -> None:
+@pytest.mark.parametrize(
+    "name", ["supervisor", "root's outer", "bs-root", "bs-nursery", "bs-zygote-outer", "bs-zygote"]
+)
+async def test_kill_9_above_kernels_ends_them_and_the_next_start_makes_new_ones(name: str) -> None:
     async with ForkedKernels() as maker:  # noqa: SIM117
         async with KernelSession(maker=maker) as busy, KernelSession(maker=maker) as idle:
             victim = newest_child()
             inside = below(victim)
-            for _ in range(depth):
+            if name == "root's outer":
                 (victim,) = children(victim)
+            elif name.startswith("bs-"):
+                (victim,) = named(victim, name)
             running = asyncio.create_task(busy.run("while True: pass", timeout_s=60))
             await asyncio.sleep(0.3)
             os.kill(victim, signal.SIGKILL)
@@ -109,9 +114,15 @@ def plain_image(home: Path, name: str, *imports: str, **variables: object) -> Ke
 
 def zygote_below(supervisor: int) -> int:
     """The inner process of a supervisor's only zygote."""
-    (outer,) = children(supervisor)
-    (zygote,) = children(outer)
+    (zygote,) = named(supervisor, "bs-zygote")
     return zygote
+
+
+def cradle_below(supervisor: int) -> int:
+    """The only cradle; inits, which are its children, have its name."""
+    (root,) = named(supervisor, "bs-root")
+    (cradle,) = {*named(supervisor, "bs-cradle")} & {*children(root)}
+    return cradle
 
 
 class Exits:
@@ -218,9 +229,10 @@ async def test_stock_that_has_died_is_not_handed_out() -> None:
     async with ForkedKernels(stock=2) as maker:
         async with KernelSession(maker=maker) as session:
             zygote = zygote_below(newest_child())
-            await until(lambda: len(below(zygote)) == 7)  # cradle, inits, kernels
-        await until(lambda: len(below(zygote)) == 5)
-        cradle, first, _ = children(zygote)
+            await until(lambda: len(below(zygote)) == 3)  # kernels
+        await until(lambda: len(below(zygote)) == 2)
+        first, _ = children(zygote)
+        cradle = cradle_below(newest_child())
         _, init_of_second = children(cradle)
         victims = [first, init_of_second]
         for victim in victims:
@@ -547,12 +559,11 @@ def test_a_runner_in_an_odd_place_gets_kernels(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("depth", [0, 2], ids=["supervisor", "zygote"])
-async def test_starts_fail_at_once_and_leave_nothing_where_descriptors_run_out(depth: int) -> None:
+@pytest.mark.parametrize("name", ["supervisor", "zygote"])
+async def test_starts_fail_at_once_and_leave_nothing_where_descriptors_run_out(name: str) -> None:
     async with ForkedKernels(stock=0) as maker, KernelSession(maker=maker) as session:
-        supervisor = short = newest_child()
-        for _ in range(depth):
-            (short,) = children(short)
+        supervisor = newest_child()
+        short = supervisor if name == "supervisor" else zygote_below(supervisor)
         before, limits = len(below(supervisor)), resource.prlimit(short, resource.RLIMIT_NOFILE)
         held = open_descriptors(supervisor)
         errors: list[BaseException] = []
