@@ -347,6 +347,72 @@ async def test_zygotes_of_kinds_that_are_not_used_are_retired(
     await gone(inside)
 
 
+async def test_zygotes_are_forks_of_one_root_and_share_nothing_that_is_open() -> None:
+    made = Zygotes(("colorsys",), 1)
+    try:
+        several = [await made.choose(a_request(memory_mib=256 + number)) for number in range(3)]
+        for zygote in several:
+            (await zygote.take()).discard()
+        (root,) = named(os.getpid(), "bs-root")
+        inner = named(os.getpid(), "bs-zygote")
+        assert len(inner) == 3
+        for kind in ("mnt", "pid", "net", "ipc", "uts"):
+            spaces = {Path(f"/proc/{pid}/ns/{kind}").readlink() for pid in (root, *inner)}
+            assert len(spaces) == 4, kind
+        held = [open_channels(pid) for pid in (root, *inner)]
+        assert all(held)
+        assert len(set().union(*held)) == sum(map(len, held)), held
+        for pid in inner:
+            known = {channel for kernel in children(pid) for channel in open_channels(kernel)}
+            others = [open_channels(other) for other in (root, *inner) if other != pid]
+            assert not known & set().union(*others)
+    finally:
+        await made.close()
+
+
+def open_channels(pid: int) -> set[str]:
+    """Sockets and pipes that a process has open."""
+    links = (str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir())
+    return {link for link in links if link.startswith(("socket:", "pipe:"))}
+
+
+async def test_a_hash_seed_has_a_root_of_its_own_which_goes_when_unused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(zygotes, "MAX_KINDS", 1)
+    made = Zygotes((), 0)
+    try:
+        for seed in range(3):
+            assert await _served(made, a_request(hash_seed=seed)) == "forked"
+            await asyncio.sleep(0.1)
+        await until(lambda: len(named(os.getpid(), "bs-root")) < 3)
+        hashes = []
+        for seed in (0, 1, 1):
+            async with (
+                ForkedKernels(stock=0) as maker,
+                KernelSession(maker=maker, hash_seed=seed) as session,
+            ):
+                hashes.append((await session.run("hash('a')")).outputs[0]["data"]["text/plain"])
+        assert hashes[0] != hashes[1] == hashes[2]
+    finally:
+        await made.close()
+    assert not named(os.getpid(), "bs-root")
+
+
+async def test_a_root_that_cannot_come_up_says_why_and_the_next_start_tries_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zygotes, "_readable", lambda _: (str(tmp_path), "/proc/self"))
+    made = Zygotes((), 0)
+    try:
+        with pytest.raises(KernelStartError, match=r"(?s)no root for zygotes: .*which has its own"):
+            await made.choose(a_request())
+        monkeypatch.undo()
+        assert await _served(made, a_request()) == "forked"
+    finally:
+        await made.close()
+
+
 async def _served(made: Zygotes, request: KernelRequest) -> str:
     (await (await made.choose(request)).take()).discard()
     return "forked"

@@ -172,11 +172,10 @@ async def _play(
             continue  # the episode had no part in that
         except BudgetSpentError:  # of an engine that plays elsewhere
             return None
-        kind, _, message = (row.error or "").partition(": ")
-        if kind == BudgetSpentError.__name__:
+        if row.error_kind == BudgetSpentError.__name__:
             return None
-        if kind == ServerDownError.__name__:
-            raise ServerDownError(message)
+        if row.error_kind == ServerDownError.__name__:
+            raise ServerDownError((row.error or "").removeprefix(f"{row.error_kind}: "))
         ledger.charge_rest(row, charged)
         attempts += 1
         if row.outcome != "infrastructure_error" or attempts == ATTEMPTS:

@@ -76,7 +76,11 @@ class RunConfig(Frozen):
 
 
 class EpisodeRow(Frozen):
-    """One line of `episodes.jsonl`, and one row of `benchside.load_run(…).episodes`."""
+    """One line of `episodes.jsonl`, and one row of `benchside.load_run(…).episodes`.
+
+    Args:
+        error, error_kind: of an episode that an error ended: for people, and the error's type.
+    """
 
     episode_id: str
     task_id: str
@@ -111,6 +115,7 @@ class EpisodeRow(Frozen):
     grader: str | None
     isolation: str
     error: str | None
+    error_kind: str | None = None  # rows of before have none
     transcript: str
     transcript_sha256: str | None = None  # rows of before have none
 
@@ -138,6 +143,7 @@ def row_of(episode: Episode, transcript_sha256: str | None = None) -> EpisodeRow
         grader=None if grade is None else grade.grader,
         isolation=episode.provenance.isolation,
         error=None if failure is None else f"{failure.kind}: {failure.message}",
+        error_kind=None if failure is None else failure.kind,
         transcript=f"episodes/{episode.episode_id}.ipynb",
         transcript_sha256=transcript_sha256,
     )

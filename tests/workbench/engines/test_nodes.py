@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from benchside.engines import ray_node
+from benchside.engines import ray_engine, ray_node
 from benchside.engines.engine import NodeLostError
 from benchside.engines.handover import ObjectStore, SharedFolder, open_handover
 from benchside.engines.job import Job, Order
 from benchside.engines.limits import Limits, SharedProviders
+from benchside.engines.ray_engine import RayEngine, open_ray
 from benchside.engines.ray_node import Node
 from benchside.errors import BenchsideError, InfrastructureError, InputError, ServerDownError
 from benchside.evaluation import Evaluation
@@ -20,6 +21,7 @@ from benchside.library import Suite
 from benchside.policies import make_policy
 from benchside.policies.options import PolicyOptions
 from benchside.policy import Turn
+from benchside.rollout import Assignment
 from benchside.store import EpisodeRow, RunConfig, RunFolder, SuiteUse
 
 ENDLESS = "import time; time.sleep(600)"
@@ -96,6 +98,52 @@ async def test_a_node_that_is_cut_off_gives_its_episodes_up(
             async for _ in node.play(order_of(suite, job, "lease-1")):
                 pass
     assert not list((tmp_path / "run" / "incoming").glob("*.ipynb"))
+
+
+async def test_an_episode_that_the_driver_drops_ends_on_its_node(
+    suite: Suite, tmp_path: Path
+) -> None:
+    (tmp_path / "endless.py").write_text(f"1\n# %%\n{ENDLESS}")
+    job = job_of(suite, SharedFolder(tmp_path / "run"), f"scripted:{tmp_path / 'endless.py'}")
+    async with opened(job) as node:
+        told = node.play(order_of(suite, job, "lease-1"))
+        assert isinstance(await anext(told), Turn)
+        await node.drop("another")
+        await node.drop("lease-1")
+        with pytest.raises(NodeLostError):
+            await anext(told)
+        await node.drop("lease-1")  # it has ended by itself, as far as the driver knows
+    assert not list((tmp_path / "run" / "incoming").glob("*.ipynb"))
+
+
+async def test_a_background_task_that_fails_ends_the_run(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown() -> dict[str, tuple[str, float]]:
+        raise KeyError("Resources")
+
+    monkeypatch.setattr(ray_engine, "LOOK_EVERY_S", 0)
+    monkeypatch.setattr(ray_engine, "alive_nodes", unknown)
+    engine = RayEngine(job_of(suite, SharedFolder(tmp_path / "run"), "reference"), print)
+    policy = make_policy("reference", None, lambda task: suite.answer_key(task.task_id).solution)
+    playing = asyncio.create_task(
+        engine.play(Assignment(suite, suite.tasks[0], policy, 0, 7), lambda _: None)
+    )
+    await engine.guard("looking for nodes", engine.look_for_nodes())
+    with pytest.raises(InfrastructureError, match="looking for nodes has failed: KeyError"):
+        await playing
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "no-port", "no.such.host.invalid:6379"])
+async def test_an_address_where_nobody_answers_is_told_at_once(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    job = job_of(suite, SharedFolder(tmp_path / "run"), "reference")
+    with pytest.raises(InputError, match=r"(?s)no Ray cluster .*RAY_ADDRESS") as caught:
+        async with open_ray(job, print):
+            pass
+    assert caught.value.value == address
 
 
 async def test_a_node_says_what_it_lacks(suite: Suite, tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ def evaluating(
 ) -> subprocess.Popen[str]:
     """Start an evaluation, on the nodes or by the local engine; what it says goes to a file."""
     environment = {**os.environ, HOME_VARIABLE: str(home)}
+    environment.pop("RAY_ADDRESS", None)
     if nodes is not None:
         environment["RAY_ADDRESS"] = nodes.address
         more = ("--engine", "ray", *more)
@@ -132,6 +133,15 @@ def test_nodes_give_what_one_machine_gives(
     assert_equal(at_home, out)
     (store / "turns").mkdir()
     assert_equal(at_home, store)
+
+
+def test_without_an_address_no_cluster_is_joined_but_one_of_its_own_started(
+    home: Path, config: Path, at_home: Path, nodes: Nodes, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    told = to_its_end(evaluating(home, config, out, "--engine", "ray"), out)
+    assert "1 nodes" in told
+    assert_equal(at_home, out)
 
 
 def test_a_node_and_then_the_driver_are_killed(

@@ -3,6 +3,7 @@
 The driver alone decides: it hands each episode to one node at a time, hears of each turn, puts the
 transcript in its place and appends the row. A node that vanishes, or does not answer for as long
 as a lease lasts, is given up: its episodes are handed to others, and it may come back as a new one.
+An episode whose row is not wanted any more, since the budget is spent, is ended on its node.
 Ray's own retries are off, since a second attempt has to be recorded as one.
 """
 
@@ -13,10 +14,11 @@ import itertools
 import logging
 import math
 import os
+import socket
 import time
 import warnings
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -46,6 +48,7 @@ MIRROR_EVERY_S = 30.0
 NO_NODE_S = 120.0
 MOST_DEATHS = 3  # of one node's actor, after which the node is left alone
 CLOSE_S = 20.0
+CONNECT_S = 10.0
 
 _GONE = (
     exceptions.RayActorError, exceptions.ObjectLostError, exceptions.NodeDiedError,
@@ -91,6 +94,7 @@ class RayEngine:
         self._leases = itertools.count(1)
         self._isolation: Isolation | None = None
         self._slots = 0
+        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
     def isolation(self) -> Isolation:
@@ -166,6 +170,22 @@ class RayEngine:
                     banned.add(node_id)
                     self._say(f"left out: {error}")
 
+    async def guard(self, what: str, work: Coroutine[None, None, None]) -> None:
+        """Do what has to go on for as long as the run does; where it fails, the run ends."""
+        try:
+            await work
+        except Exception as error:
+            if self._broken.done():
+                return
+            reason = InfrastructureError(
+                f"{what} has failed: {type(error).__name__}: {error}", where="--engine ray",
+                fix="go on with --resume",
+            )  # fmt: skip
+            reason.__cause__ = error
+            self._broken.set_exception(reason)
+            self._broken.exception()  # it may be that no episode is running
+            self._some.set()
+
     async def close(self) -> None:
         """End all actors and with them all kernels."""
         nodes = list(self._nodes.values())
@@ -227,7 +247,7 @@ class RayEngine:
             )  # fmt: skip
         lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         node = RunningNode(node_id, name, address, cpus, actor, isolation, lost)
-        node.keeping = asyncio.create_task(self._keep(node))
+        node.keeping = asyncio.create_task(self.guard("keeping a node's leases", self._keep(node)))
         self._nodes[node_id] = node
         self._some.set()
 
@@ -249,12 +269,17 @@ class RayEngine:
                 f"the cluster has had no node for {NO_NODE_S:g} s", where="--engine ray",
                 fix="start nodes, then go on with --resume",
             ) from None  # fmt: skip
+        if self._broken.done():
+            self._broken.result()
         return min(self._nodes.values(), key=lambda node: node.load)
 
     async def _follow(
         self, node: RunningNode, order: Order, on_turn: Callable[[Turn], None]
     ) -> EpisodeRow:
-        """Hear of an episode until its row comes, or its node is lost."""
+        """Hear of an episode until its row comes, or its node is lost.
+
+        Where the episode is to end before, it is ended on its node, too.
+        """
 
         async def listen() -> EpisodeRow:
             row = None
@@ -270,13 +295,20 @@ class RayEngine:
 
         listening = asyncio.create_task(listen())
         try:
-            await asyncio.wait((listening, node.lost), return_when=asyncio.FIRST_COMPLETED)
+            ends = (listening, node.lost, self._broken)
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if self._broken.done():
+                self._broken.result()
             if not listening.done():
                 raise NodeLostError(node.address)
             return await listening
         except _GONE as error:
             await self._lose(node, type(error).__name__)
             raise NodeLostError(node.address) from None
+        except (BenchsideError, asyncio.CancelledError):  # as where the budget is spent
+            if not node.lost.done():
+                node.actor.drop.remote(order.lease)
+            raise
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
@@ -310,24 +342,26 @@ class RayEngine:
 
 @asynccontextmanager
 async def open_ray(job: Job, say: Callable[[str], None]) -> AsyncIterator[RayEngine]:
-    """Own actors on all nodes of the cluster that RAY_ADDRESS or this machine names.
+    """Own actors on all nodes of the cluster that RAY_ADDRESS names, or of one on this machine.
 
     Raises:
-        InputError: there is no cluster, or a node cannot take part.
+        InputError: there is no cluster at RAY_ADDRESS, or a node cannot take part.
     """
     connected = ray.is_initialized()
     tasks: list[asyncio.Task[None]] = []
     engine = None
     try:
         if not connected:
+            await asyncio.to_thread(_check_address)
             _connect()
         if any("base_url" in config for config in job.configs.values()):
             job = replace(job, limits=_start_limits())
         engine = RayEngine(job, say)
         await engine.open()
-        tasks.append(asyncio.create_task(engine.look_for_nodes()))
+        loops = {"looking for nodes": engine.look_for_nodes()}
         if isinstance(job.handover, ObjectStore):
-            tasks.append(asyncio.create_task(_mirror(job.handover)))
+            loops["copying rows to the store"] = _mirror(job.handover)
+        tasks += [asyncio.create_task(engine.guard(*loop)) for loop in loops.items()]
         yield engine
     finally:
         for task in tasks:
@@ -340,19 +374,44 @@ async def open_ray(job: Job, say: Callable[[str], None]) -> AsyncIterator[RayEng
         await asyncio.to_thread(job.handover.close)
 
 
+def _check_address() -> None:
+    """Ask whether anybody answers where RAY_ADDRESS says: Ray itself tries for a minute.
+
+    Raises:
+        InputError: nobody does.
+    """
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    if address in ("auto", "local"):
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise _no_cluster(error) from None
+
+
 def _connect() -> None:
+    """Join the cluster that RAY_ADDRESS names; start one on this machine where it is not set."""
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    alone = {"include_dashboard": False} if address == "local" else {}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Ray's own, of its future versions
             ray.init(
-                "auto", log_to_driver=False, configure_logging=False, logging_level=logging.ERROR
-            )
+                address, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR,
+                **alone,
+            )  # fmt: skip
     except (ConnectionError, RuntimeError, ValueError, exceptions.RayError) as error:
-        raise InputError(
-            f"there is no Ray cluster to be reached: {str(error).splitlines()[0]}",
-            where="--engine ray", value=os.environ.get("RAY_ADDRESS"),
-            fix="start one with `ray start --head`, or set RAY_ADDRESS to one's HOST:6379",
-        ) from None  # fmt: skip
+        raise _no_cluster(error) from None
+
+
+def _no_cluster(error: Exception) -> InputError:
+    return InputError(
+        f"there is no Ray cluster to be reached: {(str(error).splitlines() or [''])[0]}",
+        where="RAY_ADDRESS", value=os.environ.get("RAY_ADDRESS"),
+        fix="start one with `ray start --head` and set RAY_ADDRESS to its HOST:6379, or to auto on "
+        "its nodes; unset, a cluster of this machine alone is started for the run",
+    )  # fmt: skip
 
 
 def _start_limits() -> Any:

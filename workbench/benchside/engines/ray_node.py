@@ -57,7 +57,7 @@ class Node:
         self._origin: Provenance
         self._watching: asyncio.Task[None] | None = None
         self._renewed = 0.0
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[str, asyncio.Task[None]] = {}  # by lease
         self._expired: set[asyncio.Task[None]] = set()
 
     async def open(self) -> Isolation:
@@ -96,7 +96,7 @@ class Node:
         """Run one episode; yield its turns as they come, then its row.
 
         Raises:
-            NodeLostError: its lease was not renewed.
+            NodeLostError: its lease was not renewed, or the driver has dropped it.
         """
         told: asyncio.Queue[Turn | EpisodeRow | None] = asyncio.Queue()
         task, policy = order.task, self._policies[order.policy]
@@ -114,23 +114,28 @@ class Node:
                 told.put_nowait(None)
 
         running = asyncio.create_task(work())
-        self._running.add(running)
+        self._running[order.lease] = running
         try:
             while (item := await told.get()) is not None:
                 yield item
             await running
         except asyncio.CancelledError:
             if running in self._expired:
-                raise NodeLostError("the lease was not renewed") from None
+                raise NodeLostError("the lease has ended") from None
             raise
         finally:
             running.cancel()
-            self._running.discard(running)
+            del self._running[order.lease]
             self._expired.discard(running)
 
     async def renew(self) -> None:
         """Called by the driver, again and again: the leases hold."""
         self._renewed = asyncio.get_running_loop().time()
+
+    async def drop(self, lease: str) -> None:
+        """Called by the driver, which does not want an episode's row any more: end it."""
+        if lease in self._running:
+            self._end(self._running[lease])
 
     async def close(self) -> None:
         """End all that runs here."""
@@ -147,9 +152,12 @@ class Node:
                 self._give_up()
 
     def _give_up(self) -> None:
-        for task in self._running:
-            self._expired.add(task)
-            task.cancel()
+        for task in self._running.values():
+            self._end(task)
+
+    def _end(self, episode: asyncio.Task[None]) -> None:
+        self._expired.add(episode)
+        episode.cancel()
 
     def _suite(self, name: str, wanted: BuildRecord) -> Suite:
         """The suite as the driver has it, from the driver's home folder or this node's."""
