@@ -387,13 +387,13 @@ async def test_a_hash_seed_has_a_root_of_its_own_which_goes_when_unused(
             await asyncio.sleep(0.1)
         await until(lambda: len(named(os.getpid(), "bs-root")) < 3)
         hashes = []
-        for seed in (0, 1, 1):
+        for seed in (0, 1):
             async with (
                 ForkedKernels(stock=0) as maker,
                 KernelSession(maker=maker, hash_seed=seed) as session,
             ):
                 hashes.append((await session.run("hash('a')")).outputs[0]["data"]["text/plain"])
-        assert hashes[0] != hashes[1] == hashes[2]
+        assert hashes[0] != hashes[1]
     finally:
         await made.close()
     assert not named(os.getpid(), "bs-root")
