@@ -174,8 +174,11 @@ def test_what_cannot_be_merged_is_named_before_anything_is_written(
 ) -> None:
     with pytest.raises(ValidationError, match="on the split train or valid, not test"):
         searching(parents, tmp_path / "out", suites=[{"name": "power", "split": "test"}])
-    with pytest.raises(InputError, match="either weights or search"):
-        main(MergeConfig(models=tuple(parents), out=tmp_path / "out"))
+    for wrong in ({}, {"weights": [1, 1], "search": {"suites": []}}, {"weights": [1, 1]}):
+        with pytest.raises(
+            ValidationError, match=r"either weights|at least 1|give 3, one for each"
+        ):
+            MergeConfig.model_validate({"models": parents, "out": tmp_path / "out", **wrong})
     assert not (tmp_path / "out").exists()
 
 

@@ -18,11 +18,11 @@ import asyncio
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import cma
 import numpy as np
-from pydantic import Field, JsonValue, field_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 from rich.console import Console
 
 from benchside.commands import RunRequest, run_suites
@@ -98,6 +98,14 @@ class MergeConfig(Frozen):
     seed: int = 0
     resume: bool = False
 
+    @model_validator(mode="after")
+    def _weights_or_search(self) -> Self:
+        if (self.weights is None) == (self.search is None):
+            raise ValueError("give either weights, such as [0.5, 0.5], or search with its suites")
+        if self.weights is not None and len(self.weights) != len(self.models):
+            raise ValueError(f"weights: give {len(self.models)}, one for each model")
+        return self
+
 
 class Candidate(Frozen):
     """One line of `candidates.jsonl`.
@@ -135,11 +143,6 @@ def main(config: MergeConfig, *, fitness: Fitness | None = None, home: Path | No
             overwritten.
         InfrastructureError: no episode of a candidate could be scored.
     """
-    if (config.weights is None) == (config.search is None):
-        raise InputError(
-            "give either weights or search", where="weights", value=config.weights,
-            fix="write weights: [0.5, 0.5], or search: with the suites to be solved",
-        )  # fmt: skip
     parents = checked(config.method, config.models, config.base)
     folder = TrainingFolder(config.out)
     asked: dict[str, JsonValue] = {

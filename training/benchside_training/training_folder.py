@@ -12,7 +12,6 @@ data; rows of steps after the checkpoint are dropped, so that each step has one 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -25,11 +24,13 @@ from pydantic import JsonValue
 from torch.utils.tensorboard import SummaryWriter
 
 from benchside.curves import EVALUATIONS, METRICS, EvaluationRow, MetricsRow
-from benchside.errors import InputError, StoreError
+from benchside.errors import InputError
 from benchside.provenance import git_commit, versions
-from benchside.store import append_line
+from benchside.store import LOCK, append_line, take_alone, write_atomically
 
-PACKAGES = ("benchside", "accelerate", "peft", "tokenizers", "torch", "transformers", "trl")
+PACKAGES = (
+    "benchside", "accelerate", "cma", "peft", "tokenizers", "torch", "transformers", "trl",
+)  # fmt: skip
 _LAST_FILE = "trainer_state.json"  # of a checkpoint, as transformers writes it
 
 
@@ -61,14 +62,8 @@ class TrainingFolder:
             StoreError: another process is training there.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StoreError(
-                    "another process is training in this folder", where=self.path,
-                    fix="wait for it to end, or choose another out",
-                ) from None  # fmt: skip
+        with (self.path / LOCK).open("w") as lock:
+            take_alone(lock, "another process is training in this folder", self.path)
             record = self.path / "training.json"
             if record.exists():
                 self._check_same(json.loads(record.read_text(encoding="utf-8")), asked, resume)
@@ -76,9 +71,7 @@ class TrainingFolder:
                 found = {
                     "asked": asked, "versions": versions(PACKAGES), "git_commit": git_commit(),
                 }  # fmt: skip
-                temporary = record.with_suffix(".writing")
-                temporary.write_text(json.dumps(found, indent=1), encoding="utf-8")
-                temporary.replace(record)
+                write_atomically(record, json.dumps(found, indent=1).encode())
             checkpoint = self.last_checkpoint()
             self._drop_rows(0 if checkpoint is None else steps_of(checkpoint))
             yield checkpoint
@@ -136,9 +129,7 @@ def _keep_rows(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
     if not path.exists():
         return
     lines = [line for line in path.read_bytes().splitlines(keepends=True) if line[-1:] == b"\n"]
-    temporary = path.with_suffix(".writing")
-    temporary.write_bytes(b"".join(line for line in lines if keep(json.loads(line))))
-    temporary.replace(path)
+    write_atomically(path, b"".join(line for line in lines if keep(json.loads(line))))
 
 
 def steps_of(checkpoint: Path) -> int:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -254,13 +254,7 @@ class RunFolder:
         made = not self.path.exists()
         self._guarded(lambda: self.path.mkdir(parents=True, exist_ok=True))
         with self._guarded(lambda: (self.path / LOCK).open("w")) as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StoreError(
-                    "another process is writing to this run", where=self.path,
-                    fix="wait for it to end, or choose another --out",
-                ) from None  # fmt: skip
+            take_alone(file, "another process is writing to this run", self.path)
             try:
                 yield
             finally:
@@ -352,6 +346,16 @@ def _turn_line(turn: Turn) -> str:
             "outputs": [] if result is None else result.outputs,
         }
     )
+
+
+def take_alone(file: IO[str], otherwise: str, folder: Path) -> None:
+    """Lock a folder's open lock file until it is closed; `StoreError` if another process has it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StoreError(
+            otherwise, where=folder, fix="wait for it to end, or choose another folder"
+        ) from None
 
 
 def append_line(path: Path, line: str, *, sync: bool = False) -> None:
