@@ -68,7 +68,7 @@ CELLS = (
     "```python\nn = DEMOGRAPHIC.groupby('GENDER').AGE.mean().max()\n```",
     "```python\nsubmit(round(float(n)))\n```",
 )
-OBSERVED = Message(role="user", content="```tool_output\nThe cell printed nothing.\n```")
+OBSERVED = Message(role="user", content="```tool_output\n(no output)\n```")
 
 
 def main() -> int:

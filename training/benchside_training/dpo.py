@@ -131,12 +131,13 @@ def main(config: DpoConfig, on_step: Callable[[MetricsRow], None] = lambda _: No
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         with folder.result() as result:
             trainer.save_model(str(result))
-            base.tokenizer.save_pretrained(result)
             told: dict[str, JsonValue] = {
                 "pairs": len(rows),
                 "left out as too long or rewritten": left_out,
             }
-            write_model_card(result, folder, {"Data": told})
+            if folder.leads:
+                base.tokenizer.save_pretrained(result)
+                write_model_card(result, folder, {"Data": told})
     return folder.model
 
 

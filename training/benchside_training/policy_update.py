@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from benchside.task import Frozen
 from benchside_training.advantages import Scored, group_advantages, trajectory_gae, whitened
+from benchside_training.branches import branch_advantages
 from benchside_training.errors import TrainingError
 from benchside_training.losses import (
     Aggregation,
@@ -39,6 +40,8 @@ class UpdateConfig(Frozen):
         aggregation, constant_length: see `losses`.
         clip_low, clip_high: of the importance ratio; DAPO's "clip higher" by default.
         divide_by_std: of group advantages; False as in Dr. GRPO.
+        branches: episodes that part at a fork are compared with their siblings, see `branches`;
+            otherwise, as all others, with those of their task.
         kl_weight: of the distance to the reference policy; 0 needs none.
         passes: optimiser steps on the same trajectories.
         temperature: that they were sampled at.
@@ -53,6 +56,7 @@ class UpdateConfig(Frozen):
     clip_low: float = Field(0.2, gt=0)
     clip_high: float = Field(0.28, gt=0)
     divide_by_std: bool = True
+    branches: bool = False
     kl_weight: float = Field(0.0, ge=0)
     passes: int = Field(1, ge=1)
     temperature: float = Field(1.0, gt=0)
@@ -242,7 +246,11 @@ def _backward(
 def _grouped(
     trajectories: Sequence[Trajectory], config: UpdateConfig, device: torch.device
 ) -> tuple[list[_Part], UpdateReport]:
-    """Parts with each episode's advantage on all its tokens."""
+    """Parts with each episode's advantage on all its tokens, or with those of its branches."""
+    if config.branches:
+        tree = branch_advantages(trajectories, divide_by_std=config.divide_by_std)
+        report = UpdateReport(tree.groups, tree.without_signal, tree.unscored, 0)
+        return _parts(tree.trajectories, tree.gains, config, device), report
     episodes = {one.episode: Scored(one.group, one.reward) for one in trajectories}
     found = group_advantages(list(episodes.values()), divide_by_std=config.divide_by_std)
     by_episode = dict(zip(episodes, found.values, strict=True))

@@ -28,7 +28,6 @@ from benchside.batch import select
 from benchside.curves import EvaluationRow, MetricsRow
 from benchside.episode import Episode
 from benchside.errors import InputError
-from benchside.evaluation import LimitChoice
 from benchside.library import open_suite
 from benchside.statistics import wilson
 from benchside.task import TaskSpec, content_hash
@@ -42,7 +41,7 @@ from benchside_training.ratios import fresh
 from benchside_training.recipe import run_recipe
 from benchside_training.reward import Reward, mean_parts
 from benchside_training.rl_config import HeldOut, RlConfig
-from benchside_training.rollouts import Group, Rollouts, Tasks, groups_of, open_rollouts
+from benchside_training.rollouts import Group, Rollouts, Tasks, groups_of, limited, open_rollouts
 from benchside_training.trainer_log import RowLog, memory_named
 from benchside_training.training_folder import TrainingFolder
 from benchside_training.trajectory import Trajectory, trajectories
@@ -74,7 +73,7 @@ def main(
     """
     suites = [open_suite(name, home or home_folder()) for name in config.suites]
     tasks = [
-        (suite, TaskSpec.model_validate(_limited(task, config.limits)))
+        (suite, limited(task, config.limits))
         for suite in suites
         for task in select(suite, "train", None)
         if choose(task)
@@ -225,15 +224,10 @@ def _measured(config: RlConfig, home: Path) -> Tasks:
         return []
     asked = config.held_out
     return [
-        (suite, TaskSpec.model_validate(_limited(task, config.limits)))
+        (suite, limited(task, config.limits))
         for suite in (open_suite(name, home) for name in asked.suites or config.suites)
         for task in select(suite, asked.split, asked.tasks)
     ]
-
-
-def _limited(task: TaskSpec, limits: LimitChoice) -> dict[str, object]:
-    chosen = limits.model_dump(exclude_none=True)
-    return {**task.model_dump(), "limits": {**task.limits.model_dump(), **chosen}}
 
 
 if __name__ == "__main__":

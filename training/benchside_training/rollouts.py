@@ -21,6 +21,7 @@ from typing import NamedTuple
 from benchside.batch import run_on
 from benchside.engines.local import LocalEngine
 from benchside.episode import Episode, Provenance
+from benchside.evaluation import LimitChoice
 from benchside.library import Suite
 from benchside.policies.options import PolicyOptions
 from benchside.provenance import provenance
@@ -94,6 +95,14 @@ class Rollouts:
         await self._run(asked, run, split, kept, lambda _: None)
         return [kept[one.episode_id] for one in asked]
 
+    async def attempt(self, tasks: Tasks, samples: int, step: int) -> list[Episode]:
+        """Play so many episodes on each task, for a trainer that has drawn the tasks itself."""
+        asked = self._asked(tasks, samples, step, f"{self.config.seed}/{step}")
+        kept: dict[str, Episode] = {}
+        run = RunFolder(self.folder / "rollouts" / f"step-{step:05d}")
+        await self._run(asked, run, "train", kept, lambda _: None)
+        return [kept[one.episode_id] for one in asked]
+
     def _asked(self, tasks: Tasks, samples: int, step: int, seeds: str) -> list[Assignment]:
         """The episodes; each sample has a seed of its own."""
         config = self.config
@@ -158,3 +167,9 @@ async def open_rollouts(
 def groups_of(config: RlConfig, tasks: Tasks) -> int:
     """Return how many groups a step has."""
     return min(config.tasks, len(tasks))
+
+
+def limited(task: TaskSpec, limits: LimitChoice) -> TaskSpec:
+    """Return a task with other limits, where they are given."""
+    chosen = {**task.limits.model_dump(), **limits.model_dump(exclude_none=True)}
+    return TaskSpec.model_validate({**task.model_dump(), "limits": chosen})

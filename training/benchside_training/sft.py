@@ -76,7 +76,8 @@ def main(config: SftConfig, on_step: Callable[[MetricsRow], None] = lambda _: No
         "data": hashlib.sha256(config.data.read_bytes()).hexdigest(),
     }
     with folder.started(asked, resume=config.resume) as checkpoint, memory_named(config.stage):
-        draw_lengths(rows, config.max_tokens, folder.path / "lengths.png")
+        if folder.leads:
+            draw_lengths(rows, config.max_tokens, folder.path / "lengths.png")
         trainer = CountingSftTrainer(
             model=base.model,
             args=TrlConfig(
@@ -94,8 +95,9 @@ def main(config: SftConfig, on_step: Callable[[MetricsRow], None] = lambda _: No
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         with folder.result() as result:
             trainer.save_model(str(result))
-            base.tokenizer.save_pretrained(result)
-            write_model_card(result, folder, {"Data": str(lengths)})
+            if folder.leads:
+                base.tokenizer.save_pretrained(result)
+                write_model_card(result, folder, {"Data": str(lengths)})
     return folder.model
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
+from torch.utils.tensorboard import SummaryWriter
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from benchside.curves import MetricsRow
@@ -19,7 +20,8 @@ class RowLog:
     """Appends rows to `metrics.jsonl` and shows the same in TensorBoard; closed by its context."""
 
     def __init__(self, folder: TrainingFolder):
-        self._folder, self._board = folder, folder.board()
+        self._folder = folder
+        self._board: SummaryWriter | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -30,13 +32,15 @@ class RowLog:
     def write(self, row: MetricsRow) -> None:
         """Append one row."""
         self._folder.log(row)
+        self._board = self._board or self._folder.board()  # only whoever writes has one
         measured = row.model_dump(exclude={"step", "stage", "seed"}, exclude_none=True)
         for name, value in measured.items():
             self._board.add_scalar(f"{row.stage}/{name}", value, row.step)
 
     def close(self) -> None:
         """Write what TensorBoard has not been shown yet."""
-        self._board.close()
+        if self._board is not None:
+            self._board.close()
 
 
 class TrainerLog(TrainerCallback):  # type: ignore[misc]  # skipped by mypy

@@ -13,6 +13,7 @@ data; rows of steps after the checkpoint are dropped, so that each step has one 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,6 +51,12 @@ class TrainingFolder:
         """Where the result is or will be."""
         return self.path / "model"
 
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes: of several that train together, as `accelerate` starts them,
+        only the first one does."""
+        return os.environ.get("RANK", "0") == "0"
+
     @contextmanager
     def started(self, asked: dict[str, JsonValue], *, resume: bool) -> Iterator[Path | None]:
         """Hold the folder; give the checkpoint to go on from, None at the beginning.
@@ -61,6 +68,9 @@ class TrainingFolder:
             InputError: the folder holds a training and `resume` is not set, or another training.
             StoreError: another process is training there.
         """
+        if not self.leads:
+            yield self.last_checkpoint() if resume else None
+            return
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / LOCK).open("w") as lock:
             take_alone(lock, "another process is training in this folder", self.path)
@@ -97,6 +107,9 @@ class TrainingFolder:
     def result(self) -> Iterator[Path]:
         """Give an empty folder that becomes `model/` where no error leaves the block."""
         scratch = self.path / ".writing-model"
+        if not self.leads:
+            yield scratch  # trainers let the first process write
+            return
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
         yield scratch

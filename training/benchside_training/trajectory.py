@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,6 +20,13 @@ from benchside.policy import Tokens
 
 NO_TURN = -1
 NO_VERSION = -1
+
+
+class Fork(NamedTuple):
+    """Where an episode parted from its siblings: they share a name, and all turns before `turn`."""
+
+    name: str
+    turn: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,7 @@ class Trajectory:
         reward: in [0, 1]; None where infrastructure or a grader failed: not to be learned from.
         group: task hash: rewards of one group are compared with each other.
         episode: its id; several trajectories may be of one episode.
+        fork: None where the episode is no continuation of a copied kernel.
     """
 
     input_ids: Tensor
@@ -44,6 +53,7 @@ class Trajectory:
     reward: float | None
     group: str
     episode: str
+    fork: Fork | None = None
 
     def __len__(self) -> int:
         return len(self.input_ids)
