@@ -2,9 +2,10 @@
 
     python benchmarks/bench_evaluate.py --episodes 5000
 
-Scripted policies, so that no model is waited for. Suites that are not prepared are prepared first,
-which does not count. The floor is the same number of kernels that only start, run one cell and
-submit, without tasks, transcripts or grades.
+Scripted policies, so that no model is waited for. Suites have to be prepared. The floor is kernels
+that only start, run one cell and submit, without tasks, transcripts or grades, in the same run.
+Ends with 1 where the goals are missed: `--goal` episodes a second over all (0: none), and a memory
+that grows by less than 10% after the first fifth of the episodes.
 """
 
 from __future__ import annotations
@@ -13,8 +14,12 @@ import argparse
 import asyncio
 import io
 import os
+import statistics
+import sys
 import tempfile
 import time
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from rich.console import Console
@@ -30,6 +35,16 @@ from benchside_kernels.startup import home_folder
 
 SUITES = ("cohorts", "power", "medcalc_notes", "functions", "wards", "units", "registry")
 POLICIES = ("reference", "constant")
+MOST_GROWTH = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Of the runner: a time, the episodes until then, its memory."""
+
+    at_s: float
+    done: int
+    mib: float
 
 
 async def main() -> None:
@@ -37,6 +52,7 @@ async def main() -> None:
     parser.add_argument("--episodes", type=int, default=1_000)
     parser.add_argument("--parallel", type=int, default=os.cpu_count())
     parser.add_argument("--suites", nargs="+", default=SUITES)
+    parser.add_argument("--goal", type=float, default=30.0, help="episodes a second")
     asked = parser.parse_args()
     opened = [open_suite(name, home_folder()) for name in asked.suites]
     limit = -(-asked.episodes // (len(asked.suites) * len(POLICIES)))
@@ -49,7 +65,8 @@ async def main() -> None:
                 "policies": POLICIES, "parallel": asked.parallel,
             }
         )  # fmt: skip
-        memory = asyncio.create_task(watch(out / "episodes.jsonl"))
+        samples: list[Sample] = []
+        memory = asyncio.create_task(watch(out / "episodes.jsonl", asked.episodes // 10, samples))
         started, cpu = time.perf_counter(), time.process_time()
         request = RunRequest(evaluation, out)
         await run_suites(request, home_folder(), Console(file=io.StringIO()))
@@ -64,6 +81,24 @@ async def main() -> None:
         f"runner: {1e3 * cpu / n:.1f} ms of CPU an episode; {bytes_written / n / 1e3:.1f} kB each"
     )
     print(f"outcomes: {episodes.outcome.value_counts().to_dict()}; load {os.getloadavg()[0]:.1f}")
+    missed = judged(n / took, asked.goal, samples)
+    if missed:
+        sys.exit(f"missed: {', '.join(missed)}")
+
+
+def judged(rate: float, goal: float, samples: list[Sample]) -> list[str]:
+    """Print the spread over the run; return which goals were missed."""
+    rates = sorted((b.done - a.done) / (b.at_s - a.at_s) for a, b in pairwise(samples))
+    if rates:
+        print(
+            f"n={len(rates)} parts of the run: {rates[0]:.1f} to {rates[-1]:.1f} episodes/s, "
+            f"median {statistics.median(rates):.1f}"
+        )
+    settled = [one.mib for one in samples[len(samples) // 5 :]]
+    growth = settled[-1] / settled[0] if settled else 1.0
+    print(f"runner's memory after the first fifth: {growth - 1:+.1%}")
+    missed = [f"{rate:.1f} of {goal:g} episodes/s"] if rate < goal else []
+    return missed + ([f"memory grew by {growth - 1:.0%}"] if growth > MOST_GROWTH else [])
 
 
 async def kernels_per_second(suite: Suite, n: int, parallel: int) -> float:
@@ -84,18 +119,20 @@ async def kernels_per_second(suite: Suite, n: int, parallel: int) -> float:
         return n / (time.perf_counter() - started)
 
 
-async def watch(rows: Path) -> None:
-    """Print the runner's memory as episodes go by."""
-    wanted = 0
+async def watch(rows: Path, every: int, samples: list[Sample]) -> None:
+    """Note the runner's memory as episodes go by."""
+    wanted = 1
     while True:
         await asyncio.sleep(0.5)
         done = await asyncio.to_thread(
             lambda: rows.read_bytes().count(b"\n") if rows.exists() else 0
         )
-        if done > wanted:
+        if done >= wanted:
             pages = int(Path("/proc/self/statm").read_text().split()[1])  # noqa: ASYNC240
-            print(f"{done:6} episodes: runner {pages * os.sysconf('SC_PAGE_SIZE') / 2**20:.0f} MiB")
-            wanted = done + 500
+            mib = pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+            samples.append(Sample(time.perf_counter(), done, mib))
+            print(f"{done:6} episodes: runner {mib:.0f} MiB", flush=True)
+            wanted = done + every
 
 
 if __name__ == "__main__":

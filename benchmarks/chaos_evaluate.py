@@ -56,20 +56,29 @@ def main() -> None:
         undisturbed = folder / "undisturbed"
         assert evaluate(folder, undisturbed).wait() == 0
         kills = inside = runs = 0
+        delays: list[float] = []
+        started = time.monotonic()
         while kills < asked.kills:
             runs += 1
             disturbed = folder / f"disturbed-{runs}"
             while kills < asked.kills:
                 before = rows(disturbed)
+                begun = time.monotonic()
                 if not killed(evaluate(folder, disturbed), disturbed, generator):
                     break  # done before it could be killed
+                delays.append(time.monotonic() - begun)
                 kills += 1
                 inside += rows(disturbed) > before
             if rows(disturbed) == 0 or kills == asked.kills:
                 assert evaluate(folder, disturbed).wait() == 0
             compare(undisturbed, disturbed)
             print(f"run {runs}: equal after {kills} kills in all", flush=True)
-        print(f"{kills} kills, {inside} of them after an episode had ended in that start: equal")
+        delays.sort()
+        print(
+            f"{kills} kills, {delays[0]:.1f} to {delays[-1]:.1f} s after a start, median "
+            f"{delays[len(delays) // 2]:.1f}, {inside} of them after an episode had ended in that "
+            f"start: {runs} runs equal the undisturbed one; {time.monotonic() - started:.0f} s"
+        )
 
 
 def killed(process: subprocess.Popen[bytes], out: Path, generator: random.Random) -> bool:
