@@ -139,12 +139,13 @@ def save(folder: Path, **changes: Any) -> Path:
     return folder
 
 
-def save_acting(folder: Path, values: tuple[int, ...] = ()) -> Path:
+def save_acting(folder: Path, values: tuple[int, ...] = (), drawn: tuple[int, ...] = ()) -> Path:
     """A folder of a model that acts: it runs a cell, reads its output, and submits.
 
-    With values, it submits at once, each of them as often as the others. It sees 32 bytes back in
-    each of two layers, so that what it has learnt in short contexts holds in long ones. The
-    contexts are the ends of what the suite power and this conversation show.
+    With values, it submits at once, each of them as often as the others. With drawn ones, each
+    stands as often as the others in a remark of its cell, and then in what it submits. It sees 32
+    bytes back in each of two layers, so that what it has learnt in short contexts holds in long
+    ones. The contexts are the ends of what the suite power and this conversation show.
     """
     made = tokenizer()
     torch.manual_seed(0)
@@ -157,24 +158,25 @@ def save_acting(folder: Path, values: tuple[int, ...] = ()) -> Path:
     model = MistralForCausalLM(config)
     opened = "<|im_end|>\n<|im_start|>assistant\n"
     first = "`stats` is `scipy.stats`, `sms` is `statsmodels.stats.api`."
+    remarks = [f" # {value}" for value in drawn] or [""]
+    submissions = [f'{{"value": {value}}}' for value in values or drawn or (42,)]
     replies = {
-        first: ("run_cell", '{"code": "sum([19, 23])"}'),
-        "<|im_start|>user\nReply with: ok": ("submit", '{"value": 42}'),  # a check
+        first: ("run_cell", [f'{{"code": "sum([19, 23]){remark}"}}' for remark in remarks]),
+        "<|im_start|>user\nReply with: ok": ("submit", submissions[:1]),  # a check
         "</tool_call><|im_end|>\n<|im_start|>user\n<tool_response>\n42\n</tool_response>": (
             "submit",
-            '{"value": 42}',
+            submissions,
         ),
     }
+    if values:
+        replies = {first: ("submit", submissions)}
     rows = [
         (
             before + opened,
             f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>',
         )
-        for before, (name, arguments) in (
-            replies.items()
-            if not values
-            else [(first, ("submit", f'{{"value": {value}}}')) for value in values]
-        )
+        for before, (name, choices) in replies.items()
+        for arguments in choices
     ]
     contexts = [made(context)["input_ids"] for context, _ in rows]
     sequences = [
@@ -188,8 +190,9 @@ def save_acting(folder: Path, values: tuple[int, ...] = ()) -> Path:
         labels[row, : len(context)] = -100
         labels[row, len(one) :] = -100
     optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    # one token of each reply is as uncertain as there are values
-    doubt = len(rows) * math.log(len(values) or 1) / int((labels != -100).sum())
+    # one token of each reply is as uncertain as there are choices
+    chosen = sum(len(choices) * math.log(len(choices)) for _, choices in replies.values())
+    doubt = chosen / int((labels != -100).sum())
     for _ in range(200):
         loss = model(input_ids=ids, labels=labels).loss
         if loss < doubt + 0.002:

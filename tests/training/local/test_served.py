@@ -19,7 +19,8 @@ from benchside.commands import RunRequest, run_suites
 from benchside.episode import Episode
 from benchside.evaluation import Evaluation
 from benchside.transcript import read_transcript
-from tests.training.local.small import tokenizer
+from tests.training.local.small import save_acting, tokenizer
+from tests.workbench.policies.test_quickstarts import quickstart, run_block
 
 START_S = 100.0
 
@@ -68,6 +69,17 @@ def speaking(acting: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("section", ["transformers serve", "In this process"])
+def test_the_documented_quickstarts_run(
+    server: str, acting: Path, home: Path, tmp_path: Path, section: str
+) -> None:
+    block = quickstart(section).replace("Qwen/Qwen3-0.6B", str(acting))
+    run_block(block.replace("http://localhost:8000/v1", server), home, tmp_path)
+    (log,) = tmp_path.glob("runs/*/episodes.jsonl")
+    row = json.loads(log.read_text())
+    assert (row["outcome"], row["turns"]) == ("wrong", 2)
+
+
 @pytest.mark.parametrize(("temperature", "turns"), [(0.0, 4), (1.5, 1)])
 async def test_the_same_seeded_episode_gives_the_same_tokens(
     server: str,
@@ -78,7 +90,7 @@ async def test_the_same_seeded_episode_gives_the_same_tokens(
     temperature: float,
     turns: int,
 ) -> None:
-    """Sampled for one turn, since a server is sent the same seed with each."""
+    """At a high temperature for one turn: what is no text comes back from a server as other ids."""
     model = speaking if temperature else acting
     common = {"temperature": temperature, "seed": 5, "max_tokens": 120}
     asked = Evaluation.model_validate(
@@ -105,6 +117,31 @@ async def test_the_same_seeded_episode_gives_the_same_tokens(
         if turn.action.code is not None:
             text = tokenizer().decode(turn.action.tokens.sampled_ids)
             assert other.action.message.tool_calls[0].arguments in text
+
+
+async def test_sampled_episodes_of_several_turns_give_the_same_tokens(
+    server: str, home: Path, tmp_path: Path
+) -> None:
+    """Each turn of each sample draws by a seed of its own, the same in both backends."""
+    model = save_acting(tmp_path / "choosing", drawn=tuple(range(1, 9)))
+    common = {"temperature": 0.5, "seed": 5, "max_tokens": 120}
+    asked = Evaluation.model_validate(
+        {
+            "suites": [{"name": "power", "limit": 1}], "samples": 4, "parallel": 1,
+            "policies": [
+                {"policy": f"hf:{model}", "kv_memory_mib": 64, **common},
+                {"policy": f"openai:{model}", "base_url": server, **common},
+            ],
+        }
+    )  # fmt: skip
+    await run_suites(RunRequest(asked, tmp_path / "run"), home, Console(file=io.StringIO()))
+    episodes = [read_transcript(path) for path in (tmp_path / "run" / "episodes").glob("*.ipynb")]
+    episodes.sort(key=lambda one: (one.policy, one.sample))
+    local, served = episodes[:4], episodes[4:]
+    assert [len(one.turns) for one in episodes] == [2] * 8
+    assert [said(one) for one in local] == [said(one) for one in served]
+    drawn = [(one.turns[0].action.code, one.submission) for one in local]
+    assert len({code for code, _ in drawn}) > 1 and len({str(value) for _, value in drawn}) > 1
 
 
 def said(episode: Episode) -> list[tuple[object, ...]]:
