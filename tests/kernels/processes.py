@@ -23,7 +23,14 @@ def below(root: int) -> list[int]:
 
 def named(root: int, name: str) -> list[int]:
     """Processes below `root` with a name: bs-root, bs-nursery, bs-zygote-outer, bs-zygote."""
-    return [pid for pid in below(root) if Path(f"/proc/{pid}/comm").read_text().strip() == name]
+    return [pid for pid in below(root) if _name(pid) == name]
+
+
+def _name(pid: int) -> str | None:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:  # it has just ended
+        return None
 
 
 def is_running(pid: int) -> bool:
