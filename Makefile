@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo check test test-slow test-browser test-adapters bench clean
+.PHONY: install demo train-demo check test test-slow test-browser test-adapters bench clean
 
 install: $(VENV)/.installed
 
@@ -17,6 +17,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/benchside run cohorts power --limit 10 \
 	  --policy reference --policy do-nothing --policy constant --policy dump
+
+train-demo: install
+	$(BIN)/python -m benchside_training.nano training/nano.yaml
 
 check: install
 	$(BIN)/ruff check .

@@ -1,8 +1,10 @@
 """`Curriculum`: which tasks the nano policy learns from, and on which it is measured.
 
-Of each suite it learns a few template families, those with the shortest solutions. A fifth of their
-tasks is held out: same kind of question, other values ("in distribution"). Families of the split
-`test` are never learned ("unseen templates"), and neither is any task of `UNSEEN_SUITE`.
+Of each suite it learns a few template families, those with the shortest solutions. Their tasks are
+dealt out by hash: half are *taught* (the teacher plays them), three tenths are *practised* (the
+model plays them itself, and learns from what comes of it), a fifth is *held out*: same kinds of
+question, other values. Families of the split `test` are never learned ("unseen templates"), and
+neither is any task of `UNSEEN_SUITE`.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ from benchside.task import TaskSpec
 
 SUITES = ("registry", "units", "wards")
 UNSEEN_SUITE = "rounds"
-HELD_OUT = 5  # every fifth task, by its hash
+MOST_UNSEEN = 400  # of each suite, spread over its categories
 
-Part = Literal["learned", "held-out", "unseen-templates", "unseen-suite"]
+Part = Literal["taught", "practised", "held-out", "unseen-templates", "unseen-suite"]
+SHARES: tuple[tuple[Part, int], ...] = (("taught", 5), ("practised", 3), ("held-out", 2))
 AskedTask = tuple[Suite, TaskSpec]
 
 
@@ -36,9 +39,9 @@ class Curriculum:
     families: dict[str, tuple[str, ...]]
     parts: dict[Part, list[AskedTask]]
 
-    def has_learned(self, task: TaskSpec) -> bool:
-        """Whether a task may be trained on."""
-        return task.group in self.families.get(task.suite, ()) and not _held_out(task)
+    def is_practised(self, task: TaskSpec) -> bool:
+        """Whether the model may learn from its own episodes of a task."""
+        return task.group in self.families[task.suite] and part_of(task) == "practised"
 
 
 def read_curriculum(home: Path, families: int) -> Curriculum:
@@ -52,16 +55,14 @@ def read_curriculum(home: Path, families: int) -> Curriculum:
     """
     suites = {name: open_suite(name, home) for name in SUITES}
     chosen = {name: _shortest(suite, families) for name, suite in suites.items()}
-    parts: dict[Part, list[AskedTask]] = {
-        "learned": [], "held-out": [], "unseen-templates": [], "unseen-suite": []
-    }  # fmt: skip
+    parts: dict[Part, list[AskedTask]] = defaultdict(list)
     for name, suite in suites.items():
         for task in select(suite, "train", None):
             if task.group in chosen[name]:
-                parts["held-out" if _held_out(task) else "learned"].append((suite, task))
-        parts["unseen-templates"] += [(suite, task) for task in select(suite, "test", None)]
+                parts[part_of(task)].append((suite, task))
+        parts["unseen-templates"] += [(suite, one) for one in select(suite, "test", MOST_UNSEEN)]
     unseen = open_suite(UNSEEN_SUITE, home)
-    parts["unseen-suite"] += [(unseen, task) for task in select(unseen, None, None)]
+    parts["unseen-suite"] = [(unseen, task) for task in select(unseen, None, MOST_UNSEEN)]
     return Curriculum(chosen, parts)
 
 
@@ -74,8 +75,10 @@ def some(tasks: list[AskedTask], number: int) -> list[AskedTask]:
     return [asked for own in by_suite.values() for asked in own[:share]]
 
 
-def _held_out(task: TaskSpec) -> bool:
-    return int(task.hash[:8], 16) % HELD_OUT == 0
+def part_of(task: TaskSpec) -> Part:
+    """Return the part of a task of a learned family."""
+    dealt = [part for part, share in SHARES for _ in range(share)]
+    return dealt[int(task.hash[:8], 16) % len(dealt)]
 
 
 def _shortest(suite: Suite, families: int) -> tuple[str, ...]:

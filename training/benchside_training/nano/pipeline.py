@@ -15,6 +15,8 @@ on where it was.
 
 from __future__ import annotations
 
+import asyncio
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,13 +26,14 @@ import pandas as pd
 from pydantic import Field
 from rich.console import Console
 
-from benchside.curves import EVALUATIONS, EvaluationRow
-from benchside.errors import DataMissingError
-from benchside.library import load_record, prepare
+from benchside.curves import EvaluationRow
+from benchside.errors import StoreError
+from benchside.manifests import manifest
+from benchside.preparing import Wanted, prepare_all
 from benchside.statistics.estimate import clustered_mean
-from benchside.store import append_line
 from benchside.task import Frozen
 from benchside_training import dpo, examples, pairs, rl, sft
+from benchside_training.evaluation_rows import write_evaluations
 from benchside_training.nano.curriculum import (
     SUITES,
     UNSEEN_SUITE,
@@ -58,7 +61,8 @@ class NanoConfig(Frozen):
     """Options of `main`.
 
     Args:
-        size: tasks that each suite is prepared with; families: that are learned of each.
+        size: tasks that each suite is prepared with; unseen_size: of the unseen one.
+        families: that are learned of each.
         samples: of the teacher for each task.
         seeds: of SFT and all that follows; teacher, fresh model and base are shared.
         base_epochs, sft_epochs: passes over the examples.
@@ -69,9 +73,10 @@ class NanoConfig(Frozen):
 
     out: Path
     seeds: tuple[int, ...] = (0, 1, 2)
-    size: int = Field(8000, ge=1)
+    size: int = Field(30_000, ge=1)
+    unseen_size: int = Field(1500, ge=1)
     families: int = Field(12, ge=1)
-    samples: int = Field(2, ge=1)
+    samples: int = Field(1, ge=1)
     shape: Shape = Shape()
     base_epochs: float = Field(6.0, gt=0)
     base_rate: float = Field(3e-3, gt=0)
@@ -79,7 +84,7 @@ class NanoConfig(Frozen):
     sft_rate: float = Field(1e-3, gt=0)
     pair_tasks: int = Field(240, ge=1)
     pair_samples: int = Field(4, ge=2)
-    dpo_rate: float = Field(1e-4, gt=0)
+    dpo_rate: float = Field(2e-4, gt=0)
     rl_steps: int = Field(30, ge=1)
     rl_tasks: int = Field(16, ge=1)
     rl_samples: int = Field(8, ge=2)
@@ -98,13 +103,14 @@ class Nano:
         self.home = config.out / "home"
         self._console = console or Console()
         self._started = time.monotonic()
+        self._rows: list[EvaluationRow] = []
 
     def run(self) -> pd.DataFrame:
         """Do all that is not done yet; return the measurements, one row per episode."""
         learned = self._prepared()
         self._say("the teacher plays")
         teacher = play_teacher(
-            self.out / "teacher", learned.parts["learned"], self.config.samples, seed=0
+            self.out / "teacher", learned.parts["taught"], self.config.samples, seed=0
         )
         self._say(f"{len(teacher)} episodes, {_solved(teacher):.0%} of them right")
         base = self._base(learned)
@@ -119,20 +125,23 @@ class Nano:
         return pd.concat(frames, ignore_index=True)
 
     def _prepared(self) -> Curriculum:
-        sizes = dict.fromkeys(SUITES, self.config.size) | {UNSEEN_SUITE: None}
-        for name, size in sizes.items():
-            try:
-                load_record(name, self.home)
-            except DataMissingError:
-                self._say(f"preparing {name}")
-                prepare(name, self.home, size=size)
+        sizes = dict.fromkeys(SUITES, self.config.size) | {UNSEEN_SUITE: self.config.unseen_size}
+        wanted = [Wanted(manifest(name), manifest(name).seed, sizes[name]) for name in sizes]
+        self._say(f"preparing {', '.join(sizes)}")
+        done = asyncio.run(
+            prepare_all(
+                wanted, self.home, data=None, parallel=os.cpu_count() or 1, console=self._console
+            )
+        )
+        for name, failure in done.failures.items():
+            raise StoreError("a suite cannot be prepared", where=name, value=failure)
         return read_curriculum(self.home, self.config.families)
 
     def _base(self, learned: Curriculum) -> Path:
         fresh = self.out / "fresh"
         if not (fresh / "config.json").exists():
             texts = []
-            for suite, task in learned.parts["learned"]:
+            for suite, task in learned.parts["taught"]:
                 texts += [question(task.prompt), *suite.answer_key(task.task_id).solution]
             parameters = write_fresh(fresh, texts, self.config.shape, seed=0)
             self._say(f"a fresh model: {parameters:,} parameters")
@@ -186,7 +195,7 @@ class Nano:
         out = self.out / f"seed-{seed}" / "dpo"
         if not (out / "model").exists():
             played = self.out / "played" / f"sft-{seed}-to-learn"
-            tasks = some(learned.parts["learned"], self.config.pair_tasks)
+            tasks = some(learned.parts["practised"], self.config.pair_tasks)
             self._say(f"seed {seed}: episodes for preference pairs")
             play_model(played, tuned, tasks, self.config.pair_samples, seed)
             folder = self.out / "pairs" / f"seed-{seed}"
@@ -214,13 +223,13 @@ class Nano:
             "seed": seed, "steps": self.config.rl_steps, "tasks": self.config.rl_tasks,
             "samples": self.config.rl_samples, "learning_rate": self.config.rl_rate,
             "max_tokens": MAX_TOKENS, "limits": {"max_turns": MAX_TURNS, "cell_timeout_s": 30.0},
-            "parallel": PARALLEL, "device": "cpu",
+            "parallel": PARALLEL, "device": "cpu", "update": {"max_tokens": 1024},
         }  # fmt: skip
         return self._stage(
             out,
             lambda resume: rl.main(
                 RlConfig.model_validate({**config, "resume": resume}),
-                choose=learned.has_learned, home=self.home,
+                choose=learned.is_practised, home=self.home,
             ),
         )  # fmt: skip
 
@@ -231,35 +240,34 @@ class Nano:
         return out / "model"
 
     def _measure(self, method: Method, seed: int, model: Path, learned: Curriculum) -> pd.DataFrame:
-        """Play the tasks that are measured; append a row per suite and part where it is new."""
+        """Play the tasks that are measured; write all rows so far."""
         numbers = (self.config.held_out, self.config.unseen, self.config.unseen)
         frames = []
         for part, number in zip(MEASURED, numbers, strict=True):
-            folder = self.out / "played" / f"{method}-{seed}-{part}"
-            new = not folder.exists()
-            played = play_model(folder, model, some(learned.parts[part], number), 1, seed)
-            frames.append(played.assign(method=method, seed=seed, part=part))
-            if new:
-                self._record(method, seed, part, played)
-        return pd.concat(frames, ignore_index=True)
-
-    def _record(self, method: Method, seed: int, part: Part, played: pd.DataFrame) -> None:
-        for suite, own in played.groupby("suite"):
-            found = clustered_mean(
-                (own["outcome"] == "solved").tolist(),
-                own["group"].tolist(),
-                own["task_id"].tolist(),
-            )
-            row = EvaluationRow(
-                stage=method, seed=seed, suite=str(suite), split=part, n=len(own),
-                success=found.value or 0.0, low=found.low, high=found.high,
+            played = play_model(
+                self.out / "played" / f"{method}-{seed}-{part}", model,
+                some(learned.parts[part], number), 1, seed,
             )  # fmt: skip
-            append_line(self.out / EVALUATIONS, row.model_dump_json())
-        self._say(f"{method}, seed {seed}, {part}: {_solved(played):.1%} of {len(played)} solved")
+            self._say(
+                f"{method}, seed {seed}, {part}: {_solved(played):.1%} of {len(played)} solved"
+            )
+            self._rows += [_row(method, seed, part, own) for _, own in played.groupby("suite")]
+            frames.append(played.assign(method=method, seed=seed, part=part))
+        write_evaluations(self.out, self._rows)
+        return pd.concat(frames, ignore_index=True)
 
     def _say(self, what: str) -> None:
         minutes = (time.monotonic() - self._started) / 60
         self._console.print(f"[dim]{minutes:5.1f} min[/dim]  {what}")
+
+
+def _row(method: Method, seed: int, part: Part, played: pd.DataFrame) -> EvaluationRow:
+    solved = (played["outcome"] == "solved").tolist()
+    found = clustered_mean(solved, played["group"].tolist(), played["task_id"].tolist())
+    return EvaluationRow(
+        stage=method, seed=seed, suite=played["suite"].iloc[0], split=part, n=len(played),
+        success=found.value or 0.0, low=found.low, high=found.high,
+    )  # fmt: skip
 
 
 def _solved(episodes: pd.DataFrame) -> float:
