@@ -77,7 +77,9 @@ def test_the_documented_quickstarts_run(
     run_block(block.replace("http://localhost:8000/v1", server), home, tmp_path)
     (log,) = tmp_path.glob("runs/*/episodes.jsonl")
     row = json.loads(log.read_text())
-    assert (row["outcome"], row["turns"]) == ("wrong", 2)
+    # sampled, as the quickstart says no temperature: now and then it takes another turn
+    assert row["outcome"] in ("wrong", "truncated")
+    assert row["turns"] >= 2
 
 
 @pytest.mark.parametrize(("temperature", "turns"), [(0.0, 4), (1.5, 1)])
