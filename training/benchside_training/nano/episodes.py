@@ -11,13 +11,14 @@ import pandas as pd
 from rich.progress import Progress
 
 from benchside.batch import assign, run_batch, unfinished
+from benchside.evaluation import LimitChoice
 from benchside.library import Suite
 from benchside.policies.options import PolicyOptions
 from benchside.provenance import provenance
 from benchside.rollout import Assignment
 from benchside.runs import load_run
+from benchside.statistics.estimate import Estimate, clustered_mean
 from benchside.store import RunConfig, RunFolder, SuiteUse
-from benchside.task import TaskSpec
 from benchside.task_kernel import WARM_MODULES
 from benchside_kernels.makers import open_kernels
 from benchside_training.local.engine import Engine
@@ -25,8 +26,9 @@ from benchside_training.local.loading import load
 from benchside_training.local.policy import LocalPolicy
 from benchside_training.nano.curriculum import AskedTask
 from benchside_training.nano.teacher import teacher
+from benchside_training.rollouts import limited
 
-MAX_TURNS = 4
+LIMITS = LimitChoice(max_turns=4, cell_timeout_s=30.0)
 MAX_TOKENS = 200  # of one turn
 PARALLEL = 64
 
@@ -38,7 +40,7 @@ def play_teacher(folder: Path, tasks: Sequence[AskedTask], samples: int, seed: i
         one
         for sample in range(samples)
         for one in assign(
-            [(suite, [_shortened(task)]) for suite, task in tasks],
+            [(suite, [limited(task, LIMITS)]) for suite, task in tasks],
             [teacher(suites, sample, seed)], 1, seed,
         )
     ]  # fmt: skip
@@ -61,7 +63,7 @@ def play_model(
                     own = int.from_bytes(told[:4], "big") % 2**31
                     options = PolicyOptions(temperature=1.0, max_tokens=MAX_TOKENS, seed=own)
                     policy = LocalPolicy(f"hf:{model.parent.name}", loaded, engine, options)
-                    asked.append(Assignment(suite, _shortened(task), policy, sample, own))
+                    asked.append(Assignment(suite, limited(task, LIMITS), policy, sample, own))
             return await _play(folder, asked, seed, parallel=PARALLEL)
         finally:
             await engine.aclose()
@@ -69,9 +71,10 @@ def play_model(
     return asyncio.run(play())
 
 
-def _shortened(task: TaskSpec) -> TaskSpec:
-    limits = task.limits.model_copy(update={"max_turns": MAX_TURNS, "cell_timeout_s": 30.0})
-    return task.model_copy(update={"limits": limits})
+def success(episodes: pd.DataFrame) -> Estimate:
+    """Return the share of solved episodes, clustered by template family."""
+    solved = (episodes["outcome"] == "solved").astype(float)
+    return clustered_mean(solved.tolist(), episodes["group"].tolist(), episodes["task_id"].tolist())
 
 
 async def _play(
@@ -86,7 +89,8 @@ async def _play(
                     suites=tuple(_uses(one.suite for one in asked).values()),
                     policies={one.policy.name: {"policy": one.policy.name} for one in asked},
                     samples=1 + max(one.sample for one in asked), seed=seed,
-                    limits={"max_turns": MAX_TURNS}, provenance=origin.model_dump(mode="json"),
+                    limits=LIMITS.model_dump(exclude_none=True),
+                    provenance=origin.model_dump(mode="json"),
                 ),
                 resume=(folder / "run.json").exists(),
             )  # fmt: skip

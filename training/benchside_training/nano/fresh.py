@@ -19,7 +19,6 @@ from benchside.task import Frozen
 
 PAD, END, USER, SAYS, OUTPUT = "<|pad|>", "<|end|>", "<|user|>", "<|says|>", "<|output|>"
 TOOLS = "<|tools|>"
-SHOWN_CHARS = 60  # of an output, from its end, where an error says what it is
 _RUN = r"[A-Z_]{2,}(?:[ (,=*]+[A-Z_]{2,})+[ (]*"  # of SQL keywords and columns
 _NUMBER = r"\p{N}+(?:[-:]\p{N}+)*"  # ids and times too: without the space before, see above
 _PIECES = rf"{_RUN}|{_NUMBER}| ?[\p{{L}}_]+| ?[^\p{{L}}\p{{N}}\s_]+|\s"

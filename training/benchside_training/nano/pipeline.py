@@ -30,7 +30,6 @@ from benchside.curves import EvaluationRow
 from benchside.errors import StoreError
 from benchside.manifests import manifest
 from benchside.preparing import Wanted, prepare_all
-from benchside.statistics.estimate import clustered_mean
 from benchside.task import Frozen
 from benchside_training import dpo, examples, pairs, rl, sft
 from benchside_training.evaluation_rows import write_evaluations
@@ -43,11 +42,12 @@ from benchside_training.nano.curriculum import (
     some,
 )
 from benchside_training.nano.episodes import (
+    LIMITS,
     MAX_TOKENS,
-    MAX_TURNS,
     PARALLEL,
     play_model,
     play_teacher,
+    success,
 )
 from benchside_training.nano.fresh import Shape, question, write_fresh
 from benchside_training.rl_config import RlConfig
@@ -222,7 +222,7 @@ class Nano:
             "model": str(tuned), "out": out, "suites": SUITES, "stage": method, "method": method,
             "seed": seed, "steps": self.config.rl_steps, "tasks": self.config.rl_tasks,
             "samples": self.config.rl_samples, "learning_rate": self.config.rl_rate,
-            "max_tokens": MAX_TOKENS, "limits": {"max_turns": MAX_TURNS, "cell_timeout_s": 30.0},
+            "max_tokens": MAX_TOKENS, "limits": LIMITS,
             "parallel": PARALLEL, "device": "cpu", "update": {"max_tokens": 1024},
         }  # fmt: skip
         return self._stage(
@@ -262,8 +262,7 @@ class Nano:
 
 
 def _row(method: Method, seed: int, part: Part, played: pd.DataFrame) -> EvaluationRow:
-    solved = (played["outcome"] == "solved").tolist()
-    found = clustered_mean(solved, played["group"].tolist(), played["task_id"].tolist())
+    found = success(played)
     return EvaluationRow(
         stage=method, seed=seed, suite=played["suite"].iloc[0], split=part, n=len(played),
         success=found.value or 0.0, low=found.low, high=found.high,

@@ -11,16 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchside.statistics.estimate import Estimate, clustered_mean
+from benchside_training.nano.episodes import success
 from benchside_training.nano.pipeline import MEASURED, METHODS
 
 BEFORE = {"sft": "base", "dpo": "sft", "ppo": "sft", "grpo": "sft"}
-
-
-def success(played: pd.DataFrame, method: str, part: str) -> Estimate:
-    """Return the share of solved tasks over all seeds, clustered by template family."""
-    own = played[(played["method"] == method) & (played["part"] == part)]
-    solved = (own["outcome"] == "solved").astype(float)
-    return clustered_mean(solved.tolist(), own["group"].tolist(), own["task_id"].tolist())
 
 
 def gain(played: pd.DataFrame, method: str, part: str) -> Estimate:
@@ -44,7 +38,8 @@ def write_results(played: pd.DataFrame, out: Path, console: Console) -> None:
     rows = []
     found: dict[str, dict[str, object]] = {}
     for method in METHODS:
-        cells = {part: success(played, method, part) for part in MEASURED}
+        own = played[played["method"] == method]
+        cells = {part: success(own[own["part"] == part]) for part in MEASURED}
         gained = gain(played, method, "held-out") if method in BEFORE else None
         rows.append(
             [
