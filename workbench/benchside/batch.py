@@ -27,7 +27,11 @@ ATTEMPTS = 2  # an episode that infrastructure spoiled is run once more
 
 
 def select(
-    suite: Suite, split: Split | None, limit: int | None, without: Set[str] = frozenset()
+    suite: Suite,
+    split: Split | None,
+    limit: int | None,
+    without: Set[str] = frozenset(),
+    only: Set[str] | None = None,
 ) -> list[TaskSpec]:
     """Return a suite's tasks of a split; `limit` of them are spread over all categories.
 
@@ -35,10 +39,12 @@ def select(
 
     Args:
         without: ids of tasks to be left out.
+        only: ids of the tasks that there are to choose from; None for all.
     """
     tasks = (
         task for task in suite.tasks
         if split in (None, task.split) and task.task_id not in without
+        and (only is None or task.task_id in only)
     )  # fmt: skip
     if limit is None:
         return list(tasks)

@@ -59,6 +59,7 @@ from benchside.tables import (
     step_table,
 )
 from benchside.task import Split
+from benchside.task_list import read_task_list
 from benchside.tools import TOOL_NAMES, checked_tools
 from benchside.transcript import read_transcript
 from benchside_kernels.errors import KernelError
@@ -276,6 +277,9 @@ def run(
         int | None, typer.Option(min=1, help="Tasks per suite, spread over its categories.")
     ] = None,
     split: Annotated[Split | None, typer.Option(help="Only this split.")] = None,
+    tasks: Annotated[
+        Path | None, typer.Option(help="Only those in this file: SUITE/TASK_ID[@HASH] a line.")
+    ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Attempts per task.")] = 1,
     parallel: Annotated[
         int | None, typer.Option(min=1, help="Episodes at a time; default: the machine's cores.")
@@ -333,9 +337,11 @@ def run(
         "requests_per_minute": requests_per_minute, "protocol": protocol, "feedback": feedback,
         "images": images, "cache": cache,
     }  # fmt: skip
+    listed = {} if tasks is None else read_task_list(tasks, suites)
     asked = Evaluation(
         suites=tuple(
-            SuiteChoice(name=name, split=split, limit=limit) for name in dict.fromkeys(suites)
+            SuiteChoice(name=name, split=split, tasks=listed.get(name, ()), limit=limit)
+            for name in dict.fromkeys(suites)
         ),
         policies=tuple(
             PolicyChoice.model_validate({"policy": name, **options})

@@ -35,7 +35,8 @@ from benchside.manner import manner_of
 from benchside.policies import Memory, Providers, ShippedPolicy, make_policy
 from benchside.services import check_services
 from benchside.store import EpisodeRow, RunConfig, RunFolder, SuiteUse
-from benchside.task import Sensitivity, TaskSpec
+from benchside.task import Sensitivity, TaskSpec, content_hash
+from benchside.task_list import listed_tasks
 from benchside.transcript import NOT_COMPARABLE
 from benchside_kernels.sandbox import Isolation, sandbox_problem
 
@@ -163,8 +164,9 @@ async def _run(
     uses = [
         SuiteUse(
             name=suite.name, version=suite.manifest.version, build=suite.record.build,
-            split=choice.split, limit=choice.limit, quarantined=len(held[suite.name]),
-            sensitivity=sensitivity(tasks),
+            split=choice.split, limit=choice.limit,
+            listed=content_hash([*sorted(choice.tasks)]) if choice.tasks else None,
+            quarantined=len(held[suite.name]), sensitivity=sensitivity(tasks),
         )
         for choice, (suite, tasks) in zip(asked.suites, chosen, strict=True)
     ]  # fmt: skip
@@ -261,11 +263,14 @@ def _tasks(
     asked: Evaluation, choice: SuiteChoice, suite: Suite, held: frozenset[str]
 ) -> list[TaskSpec]:
     """The tasks of a suite that were asked for, with the evaluation's limits."""
-    tasks = [asked.limited(task) for task in select(suite, choice.split, choice.limit, held)]
+    only = listed_tasks(suite, choice.tasks) if choice.tasks else None
+    chosen = select(suite, choice.split, choice.limit, held, only)
+    tasks = [asked.limited(task) for task in chosen]
     if not tasks:
-        splits = sorted({task.split for task in suite.tasks})
+        splits = sorted({task.split for task in suite.tasks if not only or task.task_id in only})
         raise InputError(
-            f"suite {suite.name} has no tasks in this split", where="--split", value=choice.split,
+            f"suite {suite.name} has no such tasks in this split", where="--split",
+            value=choice.split,
             fix=f"its splits are {', '.join(splits)}",
         )  # fmt: skip
     return tasks

@@ -24,10 +24,15 @@ _PRICED = ("openai:", "anthropic:", "gemini:", "blind:")
 
 
 class SuiteChoice(Frozen):
-    """Tasks of one suite: all of a split, or `limit` of them, spread over its categories."""
+    """Tasks of one suite: all of a split, or `limit` of them, spread over its categories.
+
+    Args:
+        tasks: only these, as `TASK_ID` or `TASK_ID@HASH`; see `benchside.task_list`.
+    """
 
     name: str
     split: Split | None = None
+    tasks: tuple[str, ...] = ()
     limit: int | None = Field(None, ge=1)
 
 

@@ -43,6 +43,7 @@ class SuiteUse(Frozen):
     """A suite as a run used it.
 
     Args:
+        listed: hash of the tasks' ids, where the run was given a list.
         quarantined: tasks that were left out because the gate holds them back.
         sensitivity: the strictest of its tasks; None in runs of before this was recorded.
     """
@@ -52,6 +53,7 @@ class SuiteUse(Frozen):
     build: str
     split: str | None
     limit: int | None
+    listed: str | None = None
     quarantined: int = 0
     sensitivity: Sensitivity | None = None
 

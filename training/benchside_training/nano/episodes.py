@@ -48,9 +48,14 @@ def play_teacher(folder: Path, tasks: Sequence[AskedTask], samples: int, seed: i
 
 
 def play_model(
-    folder: Path, model: Path, tasks: Sequence[AskedTask], samples: int, seed: int
+    folder: Path,
+    model: Path,
+    tasks: Sequence[AskedTask],
+    samples: int,
+    seed: int,
+    temperature: float = 1.0,
 ) -> pd.DataFrame:
-    """Let a model play, at temperature 1; return the episodes as `load_run` gives them."""
+    """Let a model play; return the episodes as `load_run` gives them."""
 
     async def play() -> pd.DataFrame:
         loaded = load(str(model), PolicyOptions(device="cpu", dtype="float32"))
@@ -61,7 +66,9 @@ def play_model(
                 for sample in range(samples):
                     told = hashlib.sha256(f"{seed}/{task.hash}/{sample}".encode()).digest()
                     own = int.from_bytes(told[:4], "big") % 2**31
-                    options = PolicyOptions(temperature=1.0, max_tokens=MAX_TOKENS, seed=own)
+                    options = PolicyOptions(
+                        temperature=temperature, max_tokens=MAX_TOKENS, seed=own
+                    )
                     policy = LocalPolicy(f"hf:{model.parent.name}", loaded, engine, options)
                     asked.append(Assignment(suite, limited(task, LIMITS), policy, sample, own))
             return await _play(folder, asked, seed, parallel=PARALLEL)

@@ -44,8 +44,8 @@ def write_results(played: pd.DataFrame, out: Path, console: Console) -> None:
         rows.append(
             [
                 method,
-                *(f"{_percent(one)} n={one.n}" for one in cells.values()),
-                "" if gained is None else f"{_percent(gained, sign='+')} on {BEFORE[method]}",
+                *(f"{percent(one)} n={one.n}" for one in cells.values()),
+                "" if gained is None else f"{percent(gained, sign='+')} on {BEFORE[method]}",
             ]
         )
         found[method] = {part: asdict(one) for part, one in cells.items()}
@@ -61,7 +61,8 @@ def write_results(played: pd.DataFrame, out: Path, console: Console) -> None:
     )
 
 
-def _percent(one: Estimate, sign: str = "") -> str:
+def percent(one: Estimate, sign: str = "") -> str:
+    """Return a share with its interval, as text."""
     if one.value is None:
         return "-"
     ends = (

@@ -63,7 +63,7 @@ PLUGGED = "benchside.policies"
 `(argument: str, options: PolicyOptions) -> ShippedPolicy`, called for the strings "NAME:ARGUMENT".
 """
 
-PLUGGED_EXTRAS = {"hf": "train", "vllm": "vllm"}
+PLUGGED_EXTRAS = {"hf": "train", "nano": "train", "vllm": "vllm"}
 """What Benchside's own entry points need, by name."""
 
 

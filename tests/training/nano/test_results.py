@@ -1,0 +1,49 @@
+"""The closing table: what each method gained on the one before it, task by task."""
+
+import io
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from benchside_training.nano.results import gain, percent, write_results
+from tests.training.nano.asked import episodes
+
+BEFORE = [True, False, False, False, True, False, False, False]
+AFTER = [True, True, True, True, True, True, False, False]
+
+
+def test_a_gain_is_of_the_same_tasks_over_all_seeds() -> None:
+    played = pd.concat(
+        [
+            episodes("base", BEFORE), episodes("base", [True] * 8, "unseen-suite"),
+            episodes("sft", AFTER), episodes("sft", BEFORE, seed=1),
+        ]
+    )  # fmt: skip
+    found = gain(played, "sft", "held-out")
+    assert found.value == pytest.approx(0.25)  # half of four more of eight
+    assert (found.n, found.clusters) == (8, 4)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < 0.25 < found.high
+
+
+def test_the_table_is_printed_and_written(tmp_path: Path) -> None:
+    frames = [
+        episodes(method, AFTER if method in ("ppo", "grpo") else BEFORE, part)
+        for method in ("base", "sft", "dpo", "ppo", "grpo")
+        for part in ("held-out", "unseen-templates", "unseen-suite")
+    ]
+    said = io.StringIO()
+    write_results(pd.concat(frames), tmp_path, Console(file=said, width=300))
+    kept = json.loads((tmp_path / "results.json").read_text())
+    assert kept["base"]["gain"] is None
+    assert kept["grpo"]["gain"]["value"] == pytest.approx(0.5)
+    assert kept["grpo"]["held-out"]["n"] == 8
+    lines = (tmp_path / "results.md").read_text().splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    assert "75.0%" in next(line for line in lines if line.startswith("| grpo"))
+    assert "on sft" in said.getvalue()
+    assert percent(gain(pd.concat(frames), "dpo", "held-out")).startswith("0.0%")
