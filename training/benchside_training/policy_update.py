@@ -45,7 +45,8 @@ class UpdateConfig(Frozen):
         kl_weight: of the distance to the reference policy; 0 needs none.
         passes: optimiser steps on the same trajectories.
         temperature: that they were sampled at.
-        max_tokens: of a packed row.
+        max_tokens: of a packed row. On a CPU, where attention costs the square of a row's length, a
+            row is no longer than the longest trajectory.
         most_kl: most that trainer and generator may differ on tokens of the version in training,
             in nats per token.
         discount, decay, by_turn, value_weight, value_clip: of PPO.
@@ -314,10 +315,11 @@ def _parts(
     """The trajectories in packed rows; of each row a part, numbered as the trajectories are."""
     if not trajectories:
         return []
+    longest = max(len(one) for one in trajectories)
     whole = packed(
         [one.input_ids for one in trajectories],
         [one.loss_mask for one in trajectories],
-        max(config.max_tokens, *(len(one) for one in trajectories)),
+        longest if device.type == "cpu" else max(config.max_tokens, longest),
     )
     known = (
         whole.laid_out([one.logprobs for one in trajectories]),

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from benchside.errors import InfrastructureError, InputError, PolicyError
-from benchside_training.local.engine import Engine
+from benchside_training.local.engine import PARKED, Engine
 from benchside_training.local.paged_cache import BLOCK
 from benchside_training.local.sampling import Sampling
 from benchside_training.local.sequence import Sampled
@@ -170,6 +170,32 @@ async def test_a_group_shares_its_prompt() -> None:
         assert engine.counters.shared == 5 * 99
     for one, sampled in zip(group, found, strict=True):
         assert sampled.ids == generated(model, ids, one)
+
+
+async def test_a_thousand_conversations_leave_no_growth() -> None:
+    model, opening = llama(), prompt(2 * BLOCK)
+    two = Sampling(2, frozenset(), temperature=0)
+
+    async def converse(engine: Engine, number: int) -> None:
+        ids, known = [*opening, *prompt(3, number)], 0
+        for _ in range(2):
+            ids += (await engine.sample(ids, two, known=known)).ids
+            known = len(ids)
+            ids.append(number % 200)
+
+    async with running(model, max_batch=16) as engine:
+        held, beginnings = [], []
+        for first in range(0, 1000, 20):
+            await asyncio.gather(*[converse(engine, first + one) for one in range(20)])
+            held.append(engine.held_tokens)
+            beginnings.append(len(engine._index))
+        # what is kept of 20 at a time: of each a block, beside the two that all share
+        assert max(held) <= (PARKED * 20 + 2) * BLOCK
+        assert max(beginnings) <= PARKED * 20 + 2
+        assert engine.counters.dropped >= 1000 - PARKED * 20
+        assert engine.counters.reencoded == 0
+        # the shared opening was encoded once: 3 tokens of each conversation's, then 2 of its turn's
+        assert engine.counters.prefilled <= len(opening) + 1000 * (3 + 2)
 
 
 async def test_bounded_memory_drops_puts_back_and_changes_nothing() -> None:

@@ -2,8 +2,8 @@
 
 Requests join and leave the batch between any two tokens (continuous batching). A finished sequence
 keeps its keys and values, so that the next turn encodes only what is new; sequences that begin
-alike share blocks; where memory ends, the one unused for longest is dropped, and encoded again
-when it goes on.
+alike share blocks. Nobody says when a conversation has ended: of those that wait, the one unused
+for longest is dropped where there are too many, or memory ends, and encoded again if it goes on.
 
 Why not transformers' own `ContinuousBatchingManager` (5.23): it draws from one generator for the
 whole batch, so that a request's tokens depend on its neighbours, and frees a request's blocks when
@@ -30,11 +30,13 @@ from benchside.errors import BenchsideError, InfrastructureError, PolicyError
 from benchside_training.local.masks import attention_masks
 from benchside_training.local.memory import block_count
 from benchside_training.local.paged_cache import BLOCK, PagedCache
+from benchside_training.local.prefix_index import PrefixIndex
 from benchside_training.local.sampling import Sampling, draw
 from benchside_training.local.sequence import Sampled, TokenSequence
 from benchside_training.local.token_engine import refuse_too_long
 
 PREFILL_TOKENS = 4096  # at most so many, padding included, are encoded between two sampled tokens
+PARKED = 2  # sequences between turns, or ended, that are kept for each that is being sampled
 CLOSE_DEADLINE_S = 30.0
 
 
@@ -83,6 +85,7 @@ class Engine:
         self._waiting: deque[TokenSequence] = deque()
         self._running: list[TokenSequence] = []
         self._parked: dict[bytes, TokenSequence] = {}  # by cached ids; unused for longest first
+        self._index = PrefixIndex()
         self._commands: deque[tuple[Callable[[], None], Future[None]]] = deque()
         self._changed = threading.Condition()
         self._closing = False
@@ -97,6 +100,11 @@ class Engine:
             "device": str(self.model.device),
             "attention": self.model.config._attn_implementation,
         }
+
+    @property
+    def held_tokens(self) -> int:
+        """Room for so many tokens is taken of the memory for keys and values."""
+        return (self._cache.total - self._cache.free) * BLOCK
 
     async def sample(self, ids: Sequence[int], sampling: Sampling, *, known: int = 0) -> Sampled:
         """Sample what follows on `ids`, see `TokenEngine`; a cancelled call leaves the batch."""
@@ -187,7 +195,7 @@ class Engine:
             if not one.cached:
                 self._adopt(one)
             beginning = one.prefix[:BLOCK].tobytes()
-            if not one.cached and beginning in beginnings:
+            if not one.cached and len(one.prefix) > BLOCK and beginning in beginnings:
                 continue  # next time it shares what this pass encodes
             wider = max(width, min(one.pending, PREFILL_TOKENS))
             if batch and wider * (len(batch) + 1) > PREFILL_TOKENS:
@@ -201,14 +209,14 @@ class Engine:
         """Take over, or share, what the sequence that agrees with it for longest has encoded."""
         best = self._parked.get(one.prefix[: one.known].tobytes())  # its own last turn
         if best is None:
-            others = [other for other in [*self._parked.values(), *self._running] if other.cached]
-            best = max(others, key=one.agrees, default=None)
+            best = self._index.longest(one)
         common = 0 if best is None else min(one.agrees(best), len(one.ids) - 1)
         if best is None or common == 0:
             return
         if self._parked.get(best.key) is best and common == best.cached:
             one.blocks, best.blocks = best.blocks, []
             del self._parked[best.key]
+            self._index.remove(best)
         else:
             whole, rest = divmod(common, BLOCK)
             one.blocks = best.blocks[:whole]
@@ -219,6 +227,7 @@ class Engine:
             else:
                 common = whole * BLOCK
         one.cached = common
+        self._index.add(one)
         self.counters.shared += max(common - one.known, 0)
         one.known = max(one.known, common)
 
@@ -229,13 +238,17 @@ class Engine:
         batch = [one for one in wanted if one in self._running]
         if not batch:
             return
+        batch = self._cache.arranged(batch, width)
         counts = [min(one.pending, width) for one in batch]
         logits = self._logits(batch, counts)
         for one, count in zip(batch, counts, strict=True):
-            if one.pending > 1 or not one.logprobs:  # otherwise it is what was sampled just now
+            encoded = one.pending > 1 or not one.logprobs  # else it is what was sampled just now
+            if encoded:
                 self.counters.prefilled += count
                 self.counters.reencoded += max(min(count, one.known - one.cached), 0)
             one.cached += count
+            if encoded:
+                self._index.add(one)
             one.known = max(one.known, one.cached)
         ready = [row for row, one in enumerate(batch) if one.pending == 0]
         if ready:
@@ -264,7 +277,7 @@ class Engine:
         )
         output = self.model(
             input_ids=self._tensor(ids),
-            attention_mask=attention_masks(self.model, positions, table.shape[1] * BLOCK),
+            attention_mask=attention_masks(self.model, positions, self._cache.length),
             position_ids=positions,
             past_key_values=self._cache,
             use_cache=True,
@@ -309,9 +322,7 @@ class Engine:
         while self._cache.free < blocks:
             others = [one for one in self._running if one is not asker and one.blocks]
             if self._parked:
-                oldest = self._parked.pop(next(iter(self._parked)))
-                self._release(oldest)
-                self.counters.dropped += 1
+                self._drop_oldest()
             elif others:
                 self._release(others[-1])
                 self._running.remove(others[-1])
@@ -324,12 +335,24 @@ class Engine:
     def _park(self, one: TokenSequence) -> None:
         """Take a sequence out of the batch and keep what it has encoded."""
         self._running.remove(one)
+        if not one.cached:
+            return
         one.note_prefix()
         if (double := self._parked.pop(one.key, None)) is not None:
             self._release(double)
         self._parked[one.key] = one
+        self._index.add(one)
+        alive = len(self._running) + len(self._waiting)
+        while len(self._parked) > PARKED * max(self.max_batch, alive):
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        """Drop the waiting sequence that is unused for longest."""
+        self._release(self._parked.pop(next(iter(self._parked))))
+        self.counters.dropped += 1
 
     def _release(self, one: TokenSequence) -> None:
+        self._index.remove(one)
         self._cache.release(one.blocks)
         one.blocks, one.cached = [], 0
 

@@ -3,6 +3,7 @@
 A sequence holds a list of blocks, and several sequences may hold the same block: a prompt that they
 share is kept once. Each forward pass writes the new tokens into their blocks and gathers those of
 its rows; rows of any length make one batch, and none is moved when another joins or leaves.
+On a CPU, sequences that are being sampled have a second copy of theirs, in rows (`RunningRows`).
 Layers with a sliding window keep all their tokens, too: the mask leaves out what they must not see.
 
 Source of the idea: Kwon et al., Efficient memory management for LLM serving with PagedAttention,
@@ -12,21 +13,26 @@ SOSP 2023 (arXiv 2309.06180).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
 
+from benchside_training.local.running_rows import RunningRows, lazy_zeros
+from benchside_training.local.sequence import TokenSequence
+
 BLOCK = 32
 """Tokens in a block."""
+ROWS_SHARE = 2  # rows take at most one part in so many of the pool's memory, beside it
 
 
 class PagedCache(Cache):  # type: ignore[misc]  # mypy skips transformers
     """The pool, as the layers of a transformers model see it.
 
     Args:
-        blocks: of the pool; memory is taken at the first forward pass, layer by layer.
+        blocks: of the pool; memory is taken at the first forward pass, layer by layer; of a CPU's,
+            only what is used.
     """
 
     def __init__(self, blocks: int):
@@ -39,6 +45,8 @@ class PagedCache(Cache):  # type: ignore[misc]  # mypy skips transformers
         self._table = torch.empty(0)
         self._slots = torch.empty(0)
         self._valid: torch.Tensor | None = None
+        self._rows = RunningRows(blocks * BLOCK // ROWS_SHARE)
+        self._in_rows = False
 
     def take(self, count: int) -> list[int]:
         """Take blocks from the pool; there must be as many (`free`)."""
@@ -75,10 +83,30 @@ class PagedCache(Cache):  # type: ignore[misc]  # mypy skips transformers
         """Zero all blocks: NaN would otherwise outlive the sequence it came from."""
         for pool in self._pools.values():
             for part in pool:
-                part.zero_()
+                part[: self._begun].zero_()
+        self._rows.clear()
+
+    def arranged(self, batch: Sequence[TokenSequence], width: int) -> list[TokenSequence]:
+        """Return the rows of the next forward pass in the order in which it is to bring them.
+
+        Args:
+            width: most new tokens of a row.
+        """
+        self._in_rows = False
+        pool = next(iter(self._pools.values()), None)
+        if width > 1 or pool is None or pool[0].device.type != "cpu":
+            return list(batch)
+        found = self._rows.arranged(batch, self._pools)
+        self._in_rows = found is not None
+        return list(batch) if found is None else found
+
+    @property
+    def length(self) -> int:
+        """Keys of each row in the forward pass that has begun."""
+        return self._rows.width if self._in_rows else self._table.shape[1] * BLOCK
 
     def begin(self, table: torch.Tensor, slots: torch.Tensor, valid: torch.Tensor | None) -> None:
-        """Say whose tokens the next forward pass brings.
+        """Say whose tokens the next forward pass brings, once they are `arranged`.
 
         Args:
             table: (B, blocks) int64, the blocks of each row in order; filled up with any.
@@ -102,8 +130,12 @@ class PagedCache(Cache):  # type: ignore[misc]  # mypy skips transformers
                 self._new_pool(key_states),
                 self._new_pool(value_states),
             )
-        keys, values = self._pools[layer_idx]
-        return self._kept(keys, key_states), self._kept(values, value_states)
+        pools = self._pools[layer_idx]
+        for pool, states in zip(pools, (key_states, value_states), strict=True):
+            self._keep(pool, states)
+        if self._in_rows:
+            return self._rows.add(layer_idx, key_states, value_states)
+        return self._held(pools[0]), self._held(pools[1])
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Not used: positions and masks are given with each forward pass."""
@@ -111,12 +143,14 @@ class PagedCache(Cache):  # type: ignore[misc]  # mypy skips transformers
 
     def _new_pool(self, states: torch.Tensor) -> torch.Tensor:
         _, heads, _, width = states.shape
-        return states.new_zeros((self.total, BLOCK, heads, width))
+        return lazy_zeros((self.total, BLOCK, heads, width), states)
 
-    def _kept(self, pool: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+    def _keep(self, pool: torch.Tensor, states: torch.Tensor) -> None:
         new = states.transpose(1, 2)  # (B, Q, H, D)
         new = new.flatten(0, 1) if self._valid is None else new[self._valid]  # (N, H, D)
         pool.flatten(0, 1).index_copy_(0, self._slots, new)
+
+    def _held(self, pool: torch.Tensor) -> torch.Tensor:
         rows, count = self._table.shape
         held = pool.index_select(0, self._table.flatten())  # (B × blocks, BLOCK, H, D)
         return held.view(rows, count * BLOCK, *held.shape[2:]).transpose(1, 2)

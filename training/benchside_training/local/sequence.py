@@ -37,6 +37,7 @@ class TokenSequence:
         known: its first tokens were in a cache before: to encode them again is to be counted.
         cached: its first tokens whose keys and values lie in `blocks`.
         prefix: (T) int32, `ids` when it was last asked or finished: where others may agree with it.
+        marks: by which `PrefixIndex` knows it.
     """
 
     ids: list[int]
@@ -46,6 +47,7 @@ class TokenSequence:
     known: int
     cached: int = 0
     blocks: list[int] = field(default_factory=list)
+    marks: list[int] = field(default_factory=list)
     prefix: np.ndarray = field(init=False)
     logprobs: list[float] = field(default_factory=list)
     versions: list[int] = field(default_factory=list)
