@@ -73,7 +73,7 @@ OBSERVED = Message(role="user", content="```tool_output\n(no output)\n```")
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=4)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     suite = open_suite(SUITE, home_folder())
@@ -122,6 +122,7 @@ def timed_steps(suite: Suite, folder: Path, steps: int) -> list[dict[str, float]
                   f"tokens each, {done} submitted")  # fmt: skip
             return
         found.append({"step": row.seconds or 0.0, "generation": alone, "update": trained})
+        print(f"step {row.step}: {found[-1]['step']:.1f} s; alone {alone:.1f} + {trained:.1f} s")
 
     train(config, on_step, reward=lambda episode: float(episode.sample % 2))
     return found

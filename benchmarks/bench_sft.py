@@ -65,6 +65,7 @@ def main() -> int:
             rate = tokens_per_second(kind)
             if round_:  # the first warms up
                 found.append(rate)
+                print(f"round {round_}, {kind.__name__}: {rate:,.0f} tokens/s", flush=True)
     for name, rates in (("benchside_training.sft", ours), ("TRL SFTTrainer", theirs)):
         middle = statistics.median(rates)
         print(f"{name:<24} n={len(rates)} p50 {middle:,.0f} tokens/s "

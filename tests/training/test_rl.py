@@ -4,12 +4,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 from transformers import AutoModelForCausalLM
 
 from benchside.curves import MetricsRow, load_curves
-from benchside.episode import Episode
+from benchside.episode import Episode, Fork
 from benchside.library import prepare
 from benchside.runs import load_run
+from benchside.transcript import read_transcript
+from benchside_kernels.sandbox import sandbox_problem
 from benchside_training.rl import RlConfig, main
 from tests.training.families import tokenizer_of
 from tests.training.tiny import tiny_llama
@@ -93,3 +96,30 @@ def test_rl_learns_from_recorded_tokens_and_goes_on_exactly(
     assert (measured.suite, measured.n, measured.success, measured.step) == ("power", 2, 0, 2)
     assert 0 < measured.high < 1
     assert list((tmp_path / "ahead" / "tensorboard").glob("events*"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_branches_are_played_from_copies_and_learned_from(
+    base: Path, home: Path, tmp_path: Path
+) -> None:
+    if problem := sandbox_problem():
+        pytest.skip(problem)
+    asked = {
+        "model": str(base), "out": tmp_path / "out", "suites": ["power"], "steps": 1, "tasks": 1,
+        "samples": 4, "branch": {"at": 1, "continuations": 2}, "learning_rate": 1e-3,
+        "max_tokens": 8, "parallel": 2, "limits": {"max_turns": 2}, "device": "cpu",
+    }  # fmt: skip
+    rows: list[MetricsRow] = []
+    main(RlConfig.model_validate(asked), rows.append, reward=low_ids, home=home)
+    folder = tmp_path / "out" / "rollouts" / "step-00000" / "episodes"
+    episodes = sorted(map(read_transcript, folder.glob("*.ipynb")), key=lambda one: one.sample)
+    forks = [one.fork for one in episodes]
+    assert forks[0] == forks[1] == Fork(stem=episodes[0].episode_id, turn=1)
+    assert forks[2] == forks[3] == Fork(stem=episodes[2].episode_id, turn=1)
+    for stem, other in (episodes[:2], episodes[2:]):
+        assert stem.turns[0].action.tokens == other.turns[0].action.tokens
+        assert stem.turns[1].action.tokens != other.turns[1].action.tokens
+    assert rows[0].groups == 3  # two of siblings, one of stems
+    with pytest.raises(ValidationError, match=r"samples \(3\) must be a multiple of .* \(2\)"):
+        RlConfig.model_validate({**asked, "samples": 3})

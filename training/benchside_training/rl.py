@@ -154,7 +154,7 @@ class _Training:
         learned, stale = fresh(found, step, config.max_staleness)
         learner.set_rate(step)
         report = await asyncio.to_thread(
-            update, learner.model, learner.optimiser, learned, config.update, version=step,
+            update, learner.model, learner.optimiser, learned, config.updating, version=step,
             reference=learner.reference, value_head=learner.value_head,
         )  # fmt: skip
         await engine.update(learner.new_weights, step + 1)

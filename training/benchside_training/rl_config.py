@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from benchside.evaluation import LimitChoice
 from benchside.task import Frozen, Split
@@ -29,6 +30,18 @@ class HeldOut(Frozen):
     tasks: int = Field(100, ge=1)
 
 
+class Branch(Frozen):
+    """Several continuations from one cell, beside the attempts from the start.
+
+    Args:
+        at: turns after which the kernel of an attempt is copied.
+        continuations: of it, its own included; `samples` is a multiple of them.
+    """
+
+    at: int = Field(1, ge=1)
+    continuations: int = Field(4, ge=2)
+
+
 class RlConfig(Frozen):
     """Options of `rl.main`.
 
@@ -38,6 +51,8 @@ class RlConfig(Frozen):
         precision: as in the other recipes; trainer and generator have the same.
         gradient_checkpointing: less memory, about a third more time.
         tasks, samples: questions per step, and attempts at each: a group.
+        branch: attempts part at a cell, and are compared from there on, see `branches`; None: they
+            do not.
         method: PPO has a value head beside the model, which is not part of the result.
         learning_rate: after `warmup_steps`, in which it rises; constant from there on.
         max_tokens: of one turn.
@@ -70,8 +85,29 @@ class RlConfig(Frozen):
     limits: LimitChoice = LimitChoice()
     reward: RewardWeights = RewardWeights()
     update: UpdateConfig = UpdateConfig()
+    branch: Branch | None = None
     held_out: HeldOut | None = None
     max_staleness: int = Field(0, ge=0)
     parallel: int = Field(16, ge=1)
     save_every: int = Field(10, ge=1)
     device: str | None = None
+
+    @model_validator(mode="after")
+    def _branches_fit(self) -> Self:
+        if self.branch is None:
+            return self
+        if self.samples % self.branch.continuations:
+            raise ValueError(
+                f"samples ({self.samples}) must be a multiple of branch.continuations "
+                f"({self.branch.continuations})"
+            )
+        if self.method != "grpo":
+            raise ValueError("branch needs method grpo: a value head compares no siblings")
+        return self
+
+    @property
+    def updating(self) -> UpdateConfig:
+        """Options of the update; branches that are played are compared with each other."""
+        if self.branch is None:
+            return self.update
+        return self.update.model_copy(update={"branches": True})

@@ -14,14 +14,16 @@ import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from benchside.batch import run_on
 from benchside.engines.local import LocalEngine
 from benchside.episode import Episode, Provenance
+from benchside.errors import InputError
 from benchside.evaluation import LimitChoice
+from benchside.fork_point import ForkPoint
 from benchside.library import Suite
 from benchside.policies.options import PolicyOptions
 from benchside.provenance import provenance
@@ -34,7 +36,7 @@ from benchside_kernels.makers import open_kernels
 from benchside_training.local.engine import Engine
 from benchside_training.local.loading import LocalModel
 from benchside_training.local.policy import LocalPolicy
-from benchside_training.rl_config import RlConfig
+from benchside_training.rl_config import Branch, RlConfig
 
 Tasks = Sequence[tuple[Suite, TaskSpec]]
 MOST_AHEAD = 32
@@ -71,8 +73,11 @@ class Rollouts:
             done: called with each group as soon as all its episodes are stored.
         """
         config = self.config
+        points: list[ForkPoint] = []
         drawn = random.Random(f"{config.seed}/{step}").sample(tasks, groups_of(config, tasks))
         asked = self._asked(drawn, config.samples, step, f"{config.seed}/{step}")
+        if config.branch is not None:
+            asked = _parting(asked, config.branch, points)
         numbers = {task.hash: number for number, (_, task) in enumerate(drawn)}
         waited = Counter(one.task.hash for one in asked)
         kept: dict[str, Episode] = {}
@@ -80,12 +85,17 @@ class Rollouts:
         def finished(row: EpisodeRow) -> None:
             waited[row.task_hash] -= 1
             if waited[row.task_hash] == 0:
-                own = [one.episode_id for one in asked if one.task.hash == row.task_hash]
-                group = tuple(kept.pop(one) for one in own)
+                own = [one for one in asked if one.task.hash == row.task_hash]
+                own.sort(key=lambda one: one.sample)
+                group = tuple(kept.pop(one.episode_id) for one in own)
                 done(Group(step, numbers[row.task_hash], group))
 
         run = RunFolder(self.folder / "rollouts" / f"step-{step:05d}")
-        await self._run(asked, run, "train", kept, finished)
+        try:
+            await self._run(asked, run, "train", kept, finished)
+        finally:
+            for point in points:
+                await point.aclose()
 
     async def measure(self, tasks: Tasks, step: int, split: Split) -> list[Episode]:
         """Play one episode on each of some held-out tasks, after so many steps."""
@@ -160,8 +170,38 @@ async def open_rollouts(
     """Own the kernels of a training for as long as the context lasts."""
     ahead = min(config.parallel, MOST_AHEAD)
     async with open_kernels(None, WARM_MODULES, ahead=ahead) as maker:
+        if config.branch is not None and maker.isolation.level == "process":
+            raise InputError(
+                "kernels of this machine cannot be copied", where="branch",
+                value=maker.isolation.level, fix="run benchside doctor, or leave branch out",
+            )  # fmt: skip
         origin = provenance(config.seed, maker.isolation)
         yield Rollouts(config, loaded, engine, maker, origin, folder)
+
+
+def _parting(
+    asked: Sequence[Assignment], branch: Branch, points: list[ForkPoint]
+) -> list[Assignment]:
+    """The same episodes, of which so many each go on from one stem; stems come first.
+
+    Kernels of siblings go on with one random state, so that nothing but what the policy does
+    differs. A task with services is played without forks: its kernel talks to those of its episode.
+
+    Args:
+        points: the new fork points are added to it.
+    """
+    stems: list[Assignment] = []
+    others: list[Assignment] = []
+    for first in range(0, len(asked), branch.continuations):
+        stem, *siblings = asked[first : first + branch.continuations]
+        if stem.task.hosts:
+            stems += [stem, *siblings]
+            continue
+        point = ForkPoint(stem.episode_id, branch.at, len(siblings))
+        points.append(point)
+        stems.append(replace(stem, fork=point))
+        others += [replace(one, fork=point, seed=stem.seed) for one in siblings]
+    return [*stems, *others]
 
 
 def groups_of(config: RlConfig, tasks: Tasks) -> int:

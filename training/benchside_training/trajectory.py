@@ -87,14 +87,30 @@ def trajectories(episode: Episode) -> tuple[Trajectory, ...]:
     if episode.outcome not in UNSCORED and episode.grade is not None:
         reward = episode.grade.reward
     return tuple(
-        _joined(segment, reward, episode.task.hash, episode.episode_id)
+        _joined(segment, reward, episode)
         for segment in segments
         if any(tokens.sampled_ids for _, tokens in segment)
     )
 
 
+def only_trajectory(episode: Episode) -> Trajectory:
+    """Return the trajectory of an episode, for a trainer that has no place for a second one.
+
+    Raises:
+        InputError: there are several, or none.
+    """
+    found = trajectories(episode) if episode.turns else ()
+    if len(found) != 1:
+        raise InputError(
+            f"the episode is {len(found)} sequences of tokens, the trainer takes one",
+            where=f"episode {episode.episode_id}", value=episode.outcome,
+            fix="take a chat template that does not rewrite history, or benchside_training.rl",
+        )  # fmt: skip
+    return found[0]
+
+
 def _joined(
-    segment: Sequence[tuple[int, Tokens]], reward: float | None, group: str, episode: str
+    segment: Sequence[tuple[int, Tokens]], reward: float | None, episode: Episode
 ) -> Trajectory:
     ids: list[int] = []
     mask: list[bool] = []
@@ -115,6 +131,7 @@ def _joined(
         versions=torch.tensor(versions, dtype=torch.int64),
         turns=torch.tensor(turns, dtype=torch.int64),
         reward=reward,
-        group=group,
-        episode=episode,
+        group=episode.task.hash,
+        episode=episode.episode_id,
+        fork=None if episode.fork is None else Fork(episode.fork.stem, episode.fork.turn),
     )

@@ -28,14 +28,13 @@ from datasets import Dataset
 
 from benchside.batch import select
 from benchside.episode import Episode
-from benchside.errors import InputError
 from benchside.library import open_suite
 from benchside_kernels.startup import home_folder
 from benchside_training.learner import Learner
 from benchside_training.local.engine import Engine
 from benchside_training.rl_config import RlConfig
 from benchside_training.rollouts import Rollouts, Tasks, limited, open_rollouts
-from benchside_training.trajectory import Trajectory, trajectories
+from benchside_training.trajectory import only_trajectory
 
 Result = TypeVar("Result")
 
@@ -101,7 +100,7 @@ class TrlRollouts:
         columns: dict[str, list[Any]] = defaultdict(list)
         for name in names:
             episode = by_name[name].pop(0)
-            one = _only(episode)
+            one = only_trajectory(episode)
             start = int(one.loss_mask.int().argmax())  # all before the first sampled token
             columns["prompt_ids"].append(one.input_ids[:start].tolist())
             columns["completion_ids"].append(one.input_ids[start:].tolist())
@@ -126,15 +125,3 @@ class TrlRollouts:
 
     def _wait(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-
-def _only(episode: Episode) -> Trajectory:
-    """The trajectory of an episode; the trainer has no place for a second one."""
-    found = trajectories(episode) if episode.turns else ()
-    if len(found) != 1:
-        raise InputError(
-            f"the episode is {len(found)} sequences of tokens, the trainer takes one",
-            where=f"episode {episode.episode_id}", value=episode.outcome,
-            fix="take a chat template that does not rewrite history, or benchside_training.rl",
-        )  # fmt: skip
-    return found[0]

@@ -88,6 +88,16 @@ class Provenance(Frozen):
     hosts: tuple[str, ...] = ()
 
 
+class Fork(Frozen):
+    """Where an episode parted from its siblings: `stem` is the id of the one that all went on from.
+
+    They share the first `turn` turns, and the kernel was copied after those.
+    """
+
+    stem: str
+    turn: int
+
+
 class Episode(Frozen):
     """One attempt at one task.
 
@@ -104,6 +114,7 @@ class Episode(Frozen):
         feedback: "oracle" where each answer was graded at once and only a right one ended the
             episode: as in MedAgentGym, and not comparable with what is graded once.
         protocol: in which the policy acted.
+        fork: None where its kernel was no copy, and was not copied.
     """
 
     episode_id: str
@@ -128,6 +139,7 @@ class Episode(Frozen):
     tools: tuple[ToolName, ...] = ()
     feedback: Feedback = "execution"
     protocol: ProtocolName = "native"
+    fork: Fork | None = None
 
 
 def episode_id(task: TaskSpec, policy: str, sample: int) -> str:

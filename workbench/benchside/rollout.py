@@ -20,6 +20,7 @@ from benchside.episode import (
     Episode,
     EpisodeUsage,
     Failure,
+    Fork,
     Outcome,
     Provenance,
     Submitted,
@@ -33,6 +34,7 @@ from benchside.errors import (
     PolicyError,
 )
 from benchside.execution import observe
+from benchside.fork_point import ForkPoint
 from benchside.grade import Grade
 from benchside.graders import OBSERVED, ObservedGrader, grade_missing
 from benchside.graders.grading import build_task_grader
@@ -77,6 +79,7 @@ class Assignment:
 
     Args:
         tools: offered beside `run_cell` and `submit`.
+        fork: where it parts from others; None: it is played alone.
     """
 
     suite: Suite
@@ -85,6 +88,13 @@ class Assignment:
     sample: int
     seed: int
     tools: tuple[ToolName, ...] = ()
+    fork: ForkPoint | None = None
+
+    @property
+    def stem_of(self) -> ForkPoint | None:
+        """Where others wait for a copy of its kernel; None where nobody does."""
+        own = self.fork is not None and self.fork.stem == self.episode_id
+        return self.fork if own else None
 
     @property
     def manner(self) -> Manner:
@@ -127,6 +137,7 @@ class _Progress:
     kernel: KernelUsage | None = None
     states: tuple[ServiceState, ...] = ()
     submitted: Submitted | None = None
+    fork: Fork | None = None
     failure: Failure | None = None
     blame: Outcome = "infrastructure_error"
 
@@ -156,6 +167,9 @@ async def run_episode(
         await _run_in_kernel(assignment, progress, maker, hidden, on_turn, keep)
     except Exception as error:  # one capture point: a bug of ours ends this episode, not the batch
         _record(progress, error, "infrastructure_error")
+    finally:
+        if assignment.stem_of is not None:
+            assignment.stem_of.passed()
     duration_s = time.monotonic() - progress.started
     submitted, verdict = await _grade(suite, task, progress, maker, hidden)
     ended = progress.reason
@@ -182,6 +196,7 @@ async def run_episode(
         tools=assignment.tools,
         feedback=assignment.manner.feedback,
         protocol=assignment.manner.protocol,
+        fork=progress.fork,
     )
 
 
@@ -221,9 +236,11 @@ async def _run_session(
 ) -> None:
     """Start the kernel, take the turns, close the kernel or leave it frozen."""
     task = assignment.task
-    session = task_session(
-        assignment.suite, task, services, maker, hidden=hidden, seed=assignment.seed
-    )
+    session = await _copied(assignment, progress)
+    if session is None:
+        session = task_session(
+            assignment.suite, task, services, maker, hidden=hidden, seed=assignment.seed
+        )
     progress.setup_source = session.setup_source
     try:
         async with session:
@@ -236,6 +253,17 @@ async def _run_session(
         progress.kernel = session.usage
 
 
+async def _copied(assignment: Assignment, progress: _Progress) -> KernelSession | None:
+    """A copy of the stem's kernel, with its turns; None where the episode starts by itself."""
+    point = assignment.fork
+    if point is None or assignment.stem_of is not None or (copy := await point.copy()) is None:
+        return None
+    progress.turns = list(copy.turns)
+    progress.fork = Fork(stem=point.stem, turn=point.turn)
+    progress.started = time.monotonic()
+    return copy.session
+
+
 async def _take_turns(
     assignment: Assignment,
     session: KernelSession,
@@ -245,13 +273,16 @@ async def _take_turns(
     hidden: tuple[Path, ...],
 ) -> None:
     """Alternate policy and kernel until a submission or a limit; sets `progress.reason`."""
-    limits = assignment.task.limits
+    limits, point = assignment.task.limits, assignment.stem_of
     clock = Clock(progress.started + limits.episode_timeout_s)
     idle = 0
     while True:
         if len(progress.turns) >= limits.max_turns:
             progress.reason = "max_turns"
             return
+        here = point is not None and len(progress.turns) == point.turn
+        if point is not None and here and await point.reached(session, tuple(progress.turns)):
+            progress.fork = Fork(stem=point.stem, turn=point.turn)
         action = await _act(assignment, progress, clock)
         if action is None:
             return
