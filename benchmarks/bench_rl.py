@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import resource
 import statistics
 import sys
 import tempfile
@@ -87,7 +88,8 @@ def main() -> int:
     print(
         f"kernels idle, {EPISODES} episodes at a time: {spread(idle)}; at most {MOST_IDLE} wanted"
     )
-    print(f"load {os.getloadavg()[0]:.1f}")
+    peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"peak memory without kernels {peak_gib:.1f} GiB; load {os.getloadavg()[0]:.1f}")
     missed = statistics.median(ratios) > MOST_RATIO or statistics.median(idle) >= MOST_IDLE
     return 1 if missed else 0
 
