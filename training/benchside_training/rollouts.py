@@ -139,19 +139,7 @@ class Rollouts:
     ) -> None:
         config = self.config
         await asyncio.to_thread(shutil.rmtree, run.path, ignore_errors=True)
-        uses = {
-            one.suite.name: SuiteUse(
-                name=one.suite.name, version=one.suite.manifest.version,
-                build=one.suite.record.build, split=split, limit=None,
-            )
-            for one in asked
-        }  # fmt: skip
-        made = RunConfig(
-            suites=tuple(uses.values()), policies={asked[0].policy.name: {"policy": "hf"}},
-            samples=config.samples, seed=config.seed,
-            limits=config.limits.model_dump(exclude_none=True),
-            provenance=self.origin.model_dump(mode="json"),
-        )  # fmt: skip
+        made = run_config(asked, config.seed, config.limits, self.origin, split)
 
         def put(episode: Episode) -> EpisodeRow:
             kept[episode.episode_id] = episode
@@ -202,6 +190,34 @@ def _parting(
         stems.append(replace(stem, fork=point))
         others += [replace(one, fork=point, seed=stem.seed) for one in siblings]
     return [*stems, *others]
+
+
+def run_config(
+    asked: Sequence[Assignment],
+    seed: int,
+    limits: LimitChoice,
+    origin: Provenance,
+    split: Split | None = None,
+) -> RunConfig:
+    """Return what `run.json` says of a run of these episodes.
+
+    Args:
+        limits: that the tasks were given.
+        split: of all tasks; None where they are of several.
+    """
+    uses = {
+        one.suite.name: SuiteUse(
+            name=one.suite.name, version=one.suite.manifest.version, build=one.suite.record.build,
+            split=split, limit=None,
+        )
+        for one in asked
+    }  # fmt: skip
+    return RunConfig(
+        suites=tuple(uses.values()),
+        policies={one.policy.name: {"policy": one.policy.name} for one in asked},
+        samples=1 + max(one.sample for one in asked), seed=seed,
+        limits=limits.model_dump(exclude_none=True), provenance=origin.model_dump(mode="json"),
+    )  # fmt: skip
 
 
 def groups_of(config: RlConfig, tasks: Tasks) -> int:

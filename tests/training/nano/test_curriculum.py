@@ -2,7 +2,9 @@
 
 from collections import Counter
 
-from benchside_training.nano.curriculum import part_of, some
+import pytest
+
+from benchside_training.nano.curriculum import SHARES, part_of, some
 from tests.training.nano.asked import suite, task
 
 
@@ -10,8 +12,8 @@ def test_parts_follow_from_the_hash_and_have_their_shares() -> None:
     tasks = [task(number) for number in range(1000)]
     dealt = Counter(map(part_of, tasks))
     assert dealt.keys() == {"taught", "practised", "held-out"}
-    assert 430 < dealt["taught"] < 570
-    assert 140 < dealt["held-out"] < 260
+    for part, share in SHARES:
+        assert dealt[part] == pytest.approx(1000 * share / 10, abs=70)  # more than four deviations
     assert [part_of(one) for one in reversed(tasks)] == [part_of(one) for one in tasks][::-1]
 
 

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from benchside_training.nano.pipeline import Measured
+from benchside_training.nano.recovery import recovery
 from benchside_training.nano.results import gain, percent, write_results
 from tests.training.nano.asked import episodes
 
@@ -37,13 +39,26 @@ def test_the_table_is_printed_and_written(tmp_path: Path) -> None:
         for part in ("held-out", "unseen-templates", "unseen-suite")
     ]
     said = io.StringIO()
-    write_results(pd.concat(frames), tmp_path, Console(file=said, width=300))
+    sampled = pd.DataFrame(
+        {
+            "group": ["a", "a", "b", "b"], "task_id": ["1", "1", "2", "2"],
+            "outcome": ["solved", "wrong"] * 2, "verifier_score": [0.9, 0.1, 0.1, 0.9],
+        }
+    )  # fmt: skip
+    by_data = episodes("sft", BEFORE).assign(fraction=0.25)
+    measured = Measured(pd.concat(frames), by_data, recovery(sampled, 2))
+    write_results(measured, tmp_path, Console(file=said, width=300))
     kept = json.loads((tmp_path / "results.json").read_text())
     assert kept["base"]["gain"] is None
     assert kept["grpo"]["gain"]["value"] == pytest.approx(0.5)
     assert kept["grpo"]["held-out"]["n"] == 8
-    lines = (tmp_path / "results.md").read_text().splitlines()
-    assert len({line.count("|") for line in lines}) == 1
+    assert kept["sft on parts of its examples"]["0.25"]["value"] == pytest.approx(0.25)
+    assert kept["verifier"]["pass_k"]["value"] == 1.0
+    assert kept["verifier"]["share"]["value"] == pytest.approx(0.0)
+    text = (tmp_path / "results.md").read_text()
+    assert "| recovered of pass@2 - pass@1 | 0.0% (-100.0% to 100.0%) n=2 |" in text
+    lines = text.splitlines()
+    assert {line.count("|") for line in lines} == {6, 0, 3}
     assert "75.0%" in next(line for line in lines if line.startswith("| grpo"))
     assert "on sft" in said.getvalue()
     assert percent(gain(pd.concat(frames), "dpo", "held-out")).startswith("0.0%")

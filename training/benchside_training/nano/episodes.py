@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -12,13 +12,12 @@ from rich.progress import Progress
 
 from benchside.batch import assign, run_batch, unfinished
 from benchside.evaluation import LimitChoice
-from benchside.library import Suite
 from benchside.policies.options import PolicyOptions
 from benchside.provenance import provenance
 from benchside.rollout import Assignment
 from benchside.runs import load_run
 from benchside.statistics.estimate import Estimate, clustered_mean
-from benchside.store import RunConfig, RunFolder, SuiteUse
+from benchside.store import RunFolder
 from benchside.task_kernel import WARM_MODULES
 from benchside_kernels.makers import open_kernels
 from benchside_training.local.engine import Engine
@@ -26,7 +25,7 @@ from benchside_training.local.loading import load
 from benchside_training.local.policy import LocalPolicy
 from benchside_training.nano.curriculum import AskedTask
 from benchside_training.nano.teacher import teacher
-from benchside_training.rollouts import limited
+from benchside_training.rollouts import limited, run_config
 
 LIMITS = LimitChoice(max_turns=4, cell_timeout_s=30.0)
 MAX_TOKENS = 200  # of one turn
@@ -44,7 +43,7 @@ def play_teacher(folder: Path, tasks: Sequence[AskedTask], samples: int, seed: i
             [teacher(suites, sample, seed)], 1, seed,
         )
     ]  # fmt: skip
-    return asyncio.run(_play(folder, asked, seed, parallel=4))
+    return asyncio.run(play(folder, asked, seed, parallel=4))
 
 
 def play_model(
@@ -57,7 +56,7 @@ def play_model(
 ) -> pd.DataFrame:
     """Let a model play; return the episodes as `load_run` gives them."""
 
-    async def play() -> pd.DataFrame:
+    async def played() -> pd.DataFrame:
         loaded = load(str(model), PolicyOptions(device="cpu", dtype="float32"))
         engine = Engine(loaded.model, max_batch=PARALLEL)
         try:
@@ -71,11 +70,11 @@ def play_model(
                     )
                     policy = LocalPolicy(f"hf:{model.parent.name}", loaded, engine, options)
                     asked.append(Assignment(suite, limited(task, LIMITS), policy, sample, own))
-            return await _play(folder, asked, seed, parallel=PARALLEL)
+            return await play(folder, asked, seed, parallel=PARALLEL)
         finally:
             await engine.aclose()
 
-    return asyncio.run(play())
+    return asyncio.run(played())
 
 
 def success(episodes: pd.DataFrame) -> Estimate:
@@ -84,23 +83,16 @@ def success(episodes: pd.DataFrame) -> Estimate:
     return clustered_mean(solved.tolist(), episodes["group"].tolist(), episodes["task_id"].tolist())
 
 
-async def _play(
+async def play(
     folder: Path, asked: Sequence[Assignment], seed: int, *, parallel: int
 ) -> pd.DataFrame:
+    """Play episodes in live kernels, or what is left of them; return them as `load_run` does."""
     run = RunFolder(folder)
     with run.lock(), Progress(transient=True) as progress:
         async with open_kernels(None, WARM_MODULES) as maker:
             origin = provenance(seed, maker.isolation)
-            run.start(
-                RunConfig(
-                    suites=tuple(_uses(one.suite for one in asked).values()),
-                    policies={one.policy.name: {"policy": one.policy.name} for one in asked},
-                    samples=1 + max(one.sample for one in asked), seed=seed,
-                    limits=LIMITS.model_dump(exclude_none=True),
-                    provenance=origin.model_dump(mode="json"),
-                ),
-                resume=(folder / "run.json").exists(),
-            )  # fmt: skip
+            config = run_config(asked, seed, LIMITS, origin)
+            run.start(config, resume=(folder / "run.json").exists())
             left = unfinished(asked, run)
             bar = progress.add_task(f"episodes of {folder.name}", total=len(left))
             await run_batch(
@@ -108,13 +100,3 @@ async def _play(
                 on_episode=lambda _: progress.advance(bar),
             )  # fmt: skip
     return load_run(folder).episodes
-
-
-def _uses(suites: Iterable[Suite]) -> Mapping[str, SuiteUse]:
-    return {
-        suite.name: SuiteUse(
-            name=suite.name, version=suite.manifest.version, build=suite.record.build,
-            split=None, limit=None,
-        )
-        for suite in suites
-    }  # fmt: skip

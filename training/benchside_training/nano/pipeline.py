@@ -8,6 +8,8 @@ on where it was.
     fresh/                   tokenizer and random weights
     base/                    training on all the teacher did, right or wrong
     seed-N/sft, dpo, ppo, grpo
+    part-N/                  SFT on a part of its examples
+    verifier/                chooses among several attempts of the SFT model
     played/                  run folders of the models: to learn from (dpo), and to be measured
     evaluations.jsonl        an `EvaluationRow` per model, seed, suite and part
     results.json, results.md the closing table
@@ -16,11 +18,12 @@ on where it was.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 from pydantic import Field
@@ -30,9 +33,11 @@ from benchside.curves import EvaluationRow
 from benchside.errors import StoreError
 from benchside.manifests import manifest
 from benchside.preparing import Wanted, prepare_all
+from benchside.store import write_atomically
 from benchside.task import Frozen
 from benchside_training import dpo, examples, pairs, rl, sft
 from benchside_training.evaluation_rows import write_evaluations
+from benchside_training.nano.attempts import Attempts
 from benchside_training.nano.curriculum import (
     SUITES,
     UNSEEN_SUITE,
@@ -50,6 +55,7 @@ from benchside_training.nano.episodes import (
     success,
 )
 from benchside_training.nano.fresh import Shape, question, write_fresh
+from benchside_training.nano.recovery import Recovery
 from benchside_training.rl_config import RlConfig
 
 Method = Literal["base", "sft", "dpo", "ppo", "grpo"]
@@ -69,6 +75,9 @@ class NanoConfig(Frozen):
         pair_tasks, pair_samples: episodes of the SFT model that preference pairs are made from.
         rl_steps, rl_tasks, rl_samples: of PPO and GRPO.
         held_out, unseen: number of tasks that models are measured on.
+        parts: shares of the examples that SFT is measured after, beside all of them.
+        attempted, attempts: held-out tasks, and how often the SFT model tries each of them, for a
+            verifier to choose; verifier_epochs, verifier_rate: of its training.
     """
 
     out: Path
@@ -91,7 +100,26 @@ class NanoConfig(Frozen):
     rl_rate: float = Field(1e-4, gt=0)
     batch: int = Field(32, ge=1)
     held_out: int = Field(402, ge=1)
+    parts: tuple[float, ...] = (0.25, 0.5, 0.75)
+    attempted: int = Field(102, ge=1)
+    attempts: int = Field(16, ge=2)
+    verifier_epochs: float = Field(3.0, gt=0)
+    verifier_rate: float = Field(5e-4, gt=0)
     unseen: int = Field(120, ge=1)
+
+
+class Measured(NamedTuple):
+    """What a pipeline has measured.
+
+    Args:
+        played: a row per episode of each method, seed and part of the tasks.
+        by_data: the same of SFT on parts of its examples, with `fraction`; held-out tasks.
+        recovery: by a verifier, of several attempts.
+    """
+
+    played: pd.DataFrame
+    by_data: pd.DataFrame
+    recovery: Recovery
 
 
 class Nano:
@@ -105,8 +133,8 @@ class Nano:
         self._started = time.monotonic()
         self._rows: list[EvaluationRow] = []
 
-    def run(self) -> pd.DataFrame:
-        """Do all that is not done yet; return the measurements, one row per episode."""
+    def run(self) -> Measured:
+        """Do all that is not done yet; return the measurements."""
         learned = self._prepared()
         self._say("the teacher plays")
         teacher = play_teacher(
@@ -122,7 +150,10 @@ class Nano:
             for method in ("ppo", "grpo"):
                 result = self._rl(method, tuned, seed, learned)
                 frames.append(self._measure(method, seed, result, learned))
-        return pd.concat(frames, ignore_index=True)
+        first = self.config.seeds[0]
+        by_data = self._by_data(base, first, learned)
+        found = self._attempts(self.out / f"seed-{first}" / "sft" / "model", first, learned)
+        return Measured(pd.concat(frames, ignore_index=True), by_data, found)
 
     def _prepared(self) -> Curriculum:
         sizes = dict.fromkeys(SUITES, self.config.size) | {UNSEEN_SUITE: self.config.unseen_size}
@@ -177,7 +208,15 @@ class Nano:
         return folder / examples.FILE
 
     def _tuned(
-        self, stage: str, out: Path, model: Path, data: Path, epochs: float, rate: float, seed: int
+        self,
+        stage: str,
+        out: Path,
+        model: Path,
+        data: Path,
+        epochs: float,
+        rate: float,
+        seed: int,
+        fraction: float = 1.0,
     ) -> Path:
         return self._stage(
             out,
@@ -186,7 +225,7 @@ class Nano:
                     model=str(model), out=out, data=data, stage=stage, resume=resume, seed=seed,
                     epochs=epochs, learning_rate=rate, warmup_steps=50, weight_decay=0.01,
                     batch=self.config.batch, max_tokens=self.config.shape.context,
-                    precision="float32", device="cpu", save_every=200,
+                    precision="float32", device="cpu", save_every=200, train_fraction=fraction,
                 )
             ),
         )  # fmt: skip
@@ -233,6 +272,48 @@ class Nano:
             ),
         )  # fmt: skip
 
+    def _by_data(self, base: Path, seed: int, learned: Curriculum) -> pd.DataFrame:
+        """Measure SFT on parts of its examples, mixed: they are in the order of the suites."""
+        solved = self._examples("solved", ("solved",), 1)
+        mixed = solved.with_name("mixed.jsonl")
+        lines = solved.read_bytes().splitlines(keepends=True)
+        write_atomically(
+            mixed, b"".join(sorted(lines, key=lambda line: hashlib.sha256(line).digest()))
+        )
+        tasks = some(learned.parts["held-out"], self.config.held_out)
+        frames = []
+        for part in self.config.parts:
+            model = self._tuned(
+                "sft", self.out / f"part-{part:g}", base, mixed, self.config.sft_epochs,
+                self.config.sft_rate, seed, part,
+            )  # fmt: skip
+            run = self.out / "played" / f"sft-{seed}-part-{part:g}"
+            played = play_model(run, model, tasks, 1, seed)
+            self._say(f"sft on {part:.0%} of its examples: {_solved(played):.1%} solved")
+            self._rows += [
+                _row("sft", seed, "held-out", own, part) for _, own in played.groupby("suite")
+            ]
+            frames.append(played.assign(fraction=part))
+        write_evaluations(self.out, self._rows)
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    def _attempts(self, tuned: Path, seed: int, learned: Curriculum) -> Recovery:
+        """Let a verifier choose among several attempts of the SFT model."""
+        config = self.config
+        attempts = Attempts(
+            self.out, self.home, tuned, self.out / "played" / f"sft-{seed}-to-learn", seed,
+            config.shape.context,
+        )  # fmt: skip
+        self._say("a verifier, and what it chooses")
+        chooser = attempts.trained_verifier(
+            config.verifier_epochs, config.verifier_rate, config.batch
+        )
+        tasks = some(learned.parts["held-out"], config.attempted)
+        rows, found = attempts.played(tasks, config.attempts, chooser)
+        self._rows += rows
+        write_evaluations(self.out, self._rows)
+        return found
+
     def _stage(self, out: Path, make: Callable[[bool], Path]) -> Path:
         if not (out / "model").exists():
             self._say(f"training {out.relative_to(self.out)}")
@@ -261,11 +342,13 @@ class Nano:
         self._console.print(f"[dim]{minutes:5.1f} min[/dim]  {what}")
 
 
-def _row(method: Method, seed: int, part: Part, played: pd.DataFrame) -> EvaluationRow:
+def _row(
+    method: Method, seed: int, part: Part, played: pd.DataFrame, fraction: float = 1.0
+) -> EvaluationRow:
     found = success(played)
     return EvaluationRow(
         stage=method, seed=seed, suite=played["suite"].iloc[0], split=part, n=len(played),
-        success=found.value or 0.0, low=found.low, high=found.high,
+        success=found.value or 0.0, low=found.low, high=found.high, train_fraction=fraction,
     )  # fmt: skip
 
 

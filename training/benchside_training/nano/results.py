@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from benchside.statistics.estimate import Estimate, clustered_mean
+from benchside.store import write_atomically
 from benchside_training.nano.episodes import success
-from benchside_training.nano.pipeline import MEASURED, METHODS
+from benchside_training.nano.pipeline import MEASURED, METHODS, Measured
 
 BEFORE = {"sft": "base", "dpo": "sft", "ppo": "sft", "grpo": "sft"}
 
@@ -32,11 +34,12 @@ def gain(played: pd.DataFrame, method: str, part: str) -> Estimate:
     return clustered_mean(both.tolist(), groups, tasks, bounds=(-1.0, 1.0))
 
 
-def write_results(played: pd.DataFrame, out: Path, console: Console) -> None:
-    """Print the table, and write `results.json` and `results.md`."""
+def write_results(measured: Measured, out: Path, console: Console) -> None:
+    """Print the tables, and write `results.json` and `results.md`."""
+    played = measured.played
     titles = ["method", *(part.replace("-", " ") for part in MEASURED), "gain, held out"]
     rows = []
-    found: dict[str, dict[str, object]] = {}
+    found: dict[str, Any] = {}
     for method in METHODS:
         own = played[played["method"] == method]
         cells = {part: success(own[own["part"] == part]) for part in MEASURED}
@@ -50,15 +53,43 @@ def write_results(played: pd.DataFrame, out: Path, console: Console) -> None:
         )
         found[method] = {part: asdict(one) for part, one in cells.items()}
         found[method]["gain"] = None if gained is None else asdict(gained)
-    table = Table(*titles)
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
-    (out / "results.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
-    lines = [" | ".join(titles), " | ".join("---" for _ in titles), *map(" | ".join, rows)]
-    (out / "results.md").write_text(
-        "\n".join(f"| {line} |" for line in lines) + "\n", encoding="utf-8"
-    )
+    found["sft on parts of its examples"] = {
+        f"{share:g}": asdict(success(own)) for share, own in _by_share(measured.by_data)
+    }
+    found["verifier"] = asdict(measured.recovery)
+    tables = [[titles, *rows], [["", "held out"], *_further(measured)]]
+    for head, *body in tables:
+        table = Table(*head)
+        for line in body:
+            table.add_row(*line)
+        console.print(table)
+    (out / "results.md").write_text("\n".join(map(_markdown, tables)), encoding="utf-8")
+    write_atomically(out / "results.json", json.dumps(found, indent=1).encode())
+
+
+def _further(measured: Measured) -> list[list[str]]:
+    """Success against data and against attempts, with one row for each number."""
+    found = measured.recovery
+    rows = {
+        f"sft on {share:.0%} of its examples": success(own)
+        for share, own in _by_share(measured.by_data)
+    } | {
+        "sft, pass@1": found.pass_1,
+        f"sft, pass@{found.k}": found.pass_k,
+        f"sft, best@{found.k} by the verifier": found.best_k,
+        f"recovered of pass@{found.k} - pass@1": found.share,
+    }
+    return [[name, f"{percent(one)} n={one.n}"] for name, one in rows.items()]
+
+
+def _by_share(by_data: pd.DataFrame) -> list[tuple[float, pd.DataFrame]]:
+    shares = sorted(set(by_data["fraction"])) if len(by_data) else []
+    return [(share, by_data[by_data["fraction"] == share]) for share in shares]
+
+
+def _markdown(rows: list[list[str]]) -> str:
+    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def percent(one: Estimate, sign: str = "") -> str:

@@ -22,6 +22,7 @@ from benchside.curves import METRICS, MetricsRow
 from benchside.errors import InputError
 from benchside.library import Suite, open_suite
 from benchside.row_file import readable_rows
+from benchside.store import RunFolder
 from benchside.task_list import task_line
 from benchside_training.model_card import write_model_card
 from benchside_training.nano.curriculum import SUITES, Curriculum, read_curriculum
@@ -157,8 +158,10 @@ def _summary(
     families: dict[str, JsonValue] = {
         f"families of {name}": ", ".join(own) for name, own in learned.families.items()
     }
+    taught = {row.task_hash for row in RunFolder(config.out / "teacher").rows().values()}
     numbers: dict[str, JsonValue] = {
-        f"{part} tasks": f"{len(learned.parts[part]):,}" for part in ("taught", "practised")
+        "taught tasks": f"{len(taught):,}",
+        "practised tasks": f"{len(learned.parts['practised']):,} to draw from",
     }
     rows = "\n".join(
         f"- {one.method}, seed {one.seed}: {one.solved:.1%} of what it practised" for one in ranked

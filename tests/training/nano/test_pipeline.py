@@ -1,0 +1,114 @@
+"""The whole pipeline in small: interrupted, resumed, to its closing table and what ships.
+
+Its models are all but untrained and solve nothing. Where learning needs successes, the imperfect
+teacher plays in a model's name, in the same real kernels.
+"""
+
+import asyncio
+import io
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from benchside.curves import load_curves
+from benchside.policies.options import PolicyOptions
+from benchside.rollout import Assignment
+from benchside.store import RunFolder
+from benchside.task_list import read_task_list
+from benchside_training.nano import attempts, episodes, pipeline
+from benchside_training.nano.curriculum import SUITES, AskedTask
+from benchside_training.nano.fresh import Shape
+from benchside_training.nano.pipeline import Nano, NanoConfig
+from benchside_training.nano.results import write_results
+from benchside_training.nano.ship import ship
+from benchside_training.nano.shipped import HELD_OUT, make
+from benchside_training.nano.teacher import teacher
+from benchside_training.rollouts import limited
+
+
+def play_as_the_teacher(
+    folder: Path, model: Path, tasks: Sequence[AskedTask], samples: int, seed: int
+) -> pd.DataFrame:
+    suites = {suite.name: suite for suite, _ in tasks}
+    asked = []
+    for sample in range(samples):
+        policy = teacher(suites, sample, seed)
+        policy.name = f"hf:{model.parent.name}"
+        asked += [
+            Assignment(suite, limited(task, episodes.LIMITS), policy, sample, sample)
+            for suite, task in tasks
+        ]
+    return asyncio.run(episodes.play(folder, asked, seed, parallel=4))
+
+
+class Interruption(Exception):
+    """Stands for Ctrl-C, at a place that is known."""
+
+
+@pytest.mark.slow
+def test_a_tiny_pipeline_goes_on_where_it_was_interrupted_and_ships(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = NanoConfig(
+        out=tmp_path / "nano", seeds=(0,), size=150, unseen_size=4,
+        shape=Shape(vocabulary=400, width=32, layers=1, heads=2), base_epochs=1, sft_epochs=1,
+        pair_tasks=30, pair_samples=4, rl_steps=2, rl_tasks=2, rl_samples=2, held_out=3, unseen=3,
+        parts=(0.5,), attempted=6, attempts=4, verifier_epochs=1,
+    )  # fmt: skip
+    model_plays = episodes.play_model
+    for module in (episodes, pipeline):
+        monkeypatch.setattr(module, "MAX_TOKENS", 8)
+    monkeypatch.setattr(attempts, "play_model", play_as_the_teacher)
+
+    def play(folder: Path, *rest: object) -> pd.DataFrame:
+        player = play_as_the_teacher if folder.name.endswith("to-learn") else model_plays
+        return player(folder, *rest)
+
+    monkeypatch.setattr(pipeline, "play_model", play)
+
+    def interrupted(*_: object, **__: object) -> Path:
+        raise Interruption
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline.rl, "main", interrupted)
+        with pytest.raises(Interruption):
+            Nano(config, Console(file=io.StringIO())).run()
+    made = {path: path.stat().st_mtime_ns for path in config.out.rglob("model.safetensors")}
+    assert {"fresh", "base", "sft", "dpo"} <= {part for path in made for part in path.parts}
+    told = len(RunFolder(config.out / "teacher").rows())
+
+    said = io.StringIO()
+    console = Console(file=said, width=250)
+    write_results(Nano(config, console).run(), config.out, console)
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    assert len(RunFolder(config.out / "teacher").rows()) == told
+    found = json.loads((config.out / "results.json").read_text())
+    assert found["grpo"]["held-out"]["n"] == 3
+    assert found["verifier"]["pass_k"]["n"] >= 3
+    rows = load_curves(config.out).evaluations
+    assert {"base", "sft", "dpo", "ppo", "grpo"} == set(rows["stage"])
+    assert set(rows["train_fraction"]) == {0.5, 1.0}
+    assert {("pass@k", 4), ("best@k", 4)} <= set(zip(rows["measure"], rows["k"], strict=True))
+    assert "best@4 by the verifier" in said.getvalue()
+
+    weights = tmp_path / "weights"
+    shutil.copytree(config.out / "home", config.out / "as-users-have-them", symlinks=True)
+    best = ship(config, weights, console)
+    card = (weights / "README.md").read_text()
+    for phrase in (
+        "make train-demo",
+        f"{best.method}, seed 0",
+        '"rl_steps": 2',
+        "best@4",
+        "sha256",
+    ):
+        assert phrase in card
+    assert set(read_task_list(weights / HELD_OUT, SUITES)) == set(SUITES)
+    policy = make("", PolicyOptions(device="cpu"), weights)
+    assert str(policy.config["weights"]).startswith("sha256:")
+    asyncio.run(policy.aclose())

@@ -1,0 +1,87 @@
+"""Several attempts at each task, and a verifier that chooses among them.
+
+The verifier starts from the model's own weights, and learns from what became of the episodes that
+the model has practised on: other tasks than those that it is asked about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchside.curves import EvaluationRow
+from benchside.runs import load_run
+from benchside_training import examples, verifier, verifier_scores
+from benchside_training.evaluation_rows import evaluation_rows
+from benchside_training.nano.curriculum import AskedTask
+from benchside_training.nano.episodes import play_model
+from benchside_training.nano.recovery import Recovery, recovery
+
+BEST_OF = 8
+SPLIT = "held-out, sampled"  # of the rows: fewer tasks than are measured with one attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """A model's attempts, and where all that concerns them lies.
+
+    Args:
+        out: folder of the pipeline.
+        home: where its suites are prepared.
+        model: whose attempts are looked at.
+        practised: run folder of its episodes on tasks that it practises.
+        context: tokens that the verifier can read.
+    """
+
+    out: Path
+    home: Path
+    model: Path
+    practised: Path
+    seed: int
+    context: int
+
+    def trained_verifier(self, epochs: float, rate: float, batch: int) -> Path:
+        """Return the folder of the verifier, trained if it is not there yet."""
+        folder, data = self.out / "verifier", self.out / "examples" / "outcomes"
+        if (folder / "model").exists():
+            return folder / "model"
+        if not (data / examples.FILE).exists():
+            examples.main(
+                examples.ExamplesConfig(
+                    runs=(str(self.practised),), out=data, outcomes=("solved", "wrong")
+                ),
+                self.home,
+            )
+        return verifier.main(
+            verifier.VerifierConfig(
+                model=str(self.model), data=data / examples.FILE, out=folder,
+                resume=(folder / "training.json").exists(), seed=self.seed, epochs=epochs,
+                learning_rate=rate, warmup_steps=10, weight_decay=0.01, batch=batch,
+                max_tokens=self.context, precision="float32", device="cpu",
+            )
+        )  # fmt: skip
+
+    def played(
+        self, tasks: list[AskedTask], samples: int, chooser: Path
+    ) -> tuple[list[EvaluationRow], Recovery]:
+        """Play the tasks and let the verifier score what came of it.
+
+        Args:
+            samples: attempts at each task.
+            chooser: folder of the verifier.
+
+        Returns:
+            pass@k and best@k by suite, and how much the verifier's choice recovers.
+        """
+        run = self.out / "played" / f"sft-{self.seed}-attempts"
+        play_model(run, self.model, tasks, samples, self.seed)
+        verifier_scores.main(
+            verifier_scores.VerifierScoresConfig(
+                verifier=chooser, runs=(str(run),), batch=64, device="cpu"
+            )
+        )
+        rows = [
+            row.model_copy(update={"split": SPLIT})
+            for row in evaluation_rows(run, "sft", self.seed)
+        ]
+        return rows, recovery(load_run(run).episodes, min(BEST_OF, samples))
