@@ -1,7 +1,7 @@
 """Several attempts at each task, and a verifier that chooses among them.
 
-The verifier starts from the model's own weights, and learns from what became of the episodes that
-the model has practised on: other tasks than those that it is asked about.
+The verifier starts from the model's own weights, and learns from what became of the teacher's
+episodes and of the model's own on practised tasks: others than those that it is asked about.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from benchside_training.nano.episodes import play_model
 from benchside_training.nano.recovery import Recovery, recovery
 
 BEST_OF = 8
+HELD_OUT = 0.1  # of the families, for the verifier's temperature and calibration
 SPLIT = "held-out, sampled"  # of the rows: fewer tasks than are measured with one attempt
 
 
@@ -29,14 +30,14 @@ class Attempts:
         out: folder of the pipeline.
         home: where its suites are prepared.
         model: whose attempts are looked at.
-        practised: run folder of its episodes on tasks that it practises.
+        graded: run folders of successes and failures on other tasks.
         context: tokens that the verifier can read.
     """
 
     out: Path
     home: Path
     model: Path
-    practised: Path
+    graded: tuple[Path, ...]
     seed: int
     context: int
 
@@ -48,7 +49,7 @@ class Attempts:
         if not (data / examples.FILE).exists():
             examples.main(
                 examples.ExamplesConfig(
-                    runs=(str(self.practised),), out=data, outcomes=("solved", "wrong")
+                    runs=tuple(map(str, self.graded)), out=data, outcomes=("solved", "wrong")
                 ),
                 self.home,
             )
@@ -57,7 +58,7 @@ class Attempts:
                 model=str(self.model), data=data / examples.FILE, out=folder,
                 resume=(folder / "training.json").exists(), seed=self.seed, epochs=epochs,
                 learning_rate=rate, warmup_steps=10, weight_decay=0.01, batch=batch,
-                max_tokens=self.context, precision="float32", device="cpu",
+                max_tokens=self.context, held_out=HELD_OUT, precision="float32", device="cpu",
             )
         )  # fmt: skip
 

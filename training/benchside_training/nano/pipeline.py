@@ -103,7 +103,7 @@ class NanoConfig(Frozen):
     parts: tuple[float, ...] = (0.25, 0.5, 0.75)
     attempted: int = Field(102, ge=1)
     attempts: int = Field(16, ge=2)
-    verifier_epochs: float = Field(3.0, gt=0)
+    verifier_epochs: float = Field(2.0, gt=0)
     verifier_rate: float = Field(5e-4, gt=0)
     unseen: int = Field(120, ge=1)
 
@@ -300,10 +300,8 @@ class Nano:
     def _attempts(self, tuned: Path, seed: int, learned: Curriculum) -> Recovery:
         """Let a verifier choose among several attempts of the SFT model."""
         config = self.config
-        attempts = Attempts(
-            self.out, self.home, tuned, self.out / "played" / f"sft-{seed}-to-learn", seed,
-            config.shape.context,
-        )  # fmt: skip
+        graded = (self.out / "teacher", self.out / "played" / f"sft-{seed}-to-learn")
+        attempts = Attempts(self.out, self.home, tuned, graded, seed, config.shape.context)
         self._say("a verifier, and what it chooses")
         chooser = attempts.trained_verifier(
             config.verifier_epochs, config.verifier_rate, config.batch
