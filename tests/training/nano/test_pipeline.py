@@ -51,6 +51,7 @@ class Interruption(Exception):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # of waiting: it takes about a minute of computing
 @pytest.mark.filterwarnings("ignore:.*(gradient|activation)_checkpointing.*:FutureWarning")
 def test_a_tiny_pipeline_goes_on_where_it_was_interrupted_and_ships(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
