@@ -3,10 +3,11 @@
     python benchmarks/bench_ray.py --episodes 400 --rounds 3
 
 Two nodes of one core each on this machine, against the local engine with two episodes at a time, by
-turns. Starts of engines and zygotes do not count: the clock runs from the first eighth of the
-episodes to the last one. CPU is that of all processes, Ray's own too. Those work a little all the
-time: only on an idle machine, where episodes come fast, do the figures tell of episodes. Ends with
-1 where an episode takes more than 10% longer on the cluster, by the median of the rounds.
+turns. Three things are told apart: what an episode takes once all is warm, from the first eighth of
+the episodes to the last one; what a run takes beside that, to start and to end; and what Ray takes
+when nothing runs, which is by the second, so that slow episodes have more of it. CPU is that of all
+processes; Ray's own count for its runs only. Ends with 1 where an episode takes more than 10%
+longer on the cluster, by the median of the rounds.
 """
 
 from __future__ import annotations
@@ -33,47 +34,62 @@ from benchside.commands import RunRequest, run_suites
 from benchside.engines.engine import EngineName
 from benchside.evaluation import Evaluation
 from benchside.library import open_suite
+from benchside.store import RunFolder
 from benchside_kernels.startup import home_folder
 
 MOST_OVERHEAD = 0.10
+SETTLE_S, IDLE_S = 10.0, 10.0
 MARK = f"BENCH_RAY_{os.getpid()}"
 CLUSTER = Path(__file__).parent.parent / "tests" / "workbench" / "engines" / "cluster.py"
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Of one run: seconds between ends of episodes, and CPU seconds an episode."""
+    """Of one run: seconds between ends of warm episodes, CPU seconds of one, the rest's seconds."""
 
     gaps_s: list[float]
     cpu_s: float
+    rest_s: float
 
 
-async def costs(engine: EngineName, limit: int, out: Path) -> Costs:
-    """Run an evaluation and watch its rows."""
+async def costs(engine: EngineName, limit: int, out: Path, others: set[int]) -> Costs:
+    """Run an evaluation, and look at its CPU time when it is warm and when its last row is there.
+
+    Args:
+        others: processes that do not count.
+    """
     asked = Evaluation.model_validate(
         {"suites": [{"name": "power", "limit": limit}], "policies": ["reference"], "parallel": 2}
     )
     request = RunRequest(asked, out, engine=engine)
     quiet = Console(file=io.StringIO())
+    begun = time.perf_counter()
     running = asyncio.create_task(run_suites(request, home_folder(), quiet))
-    rows, warm, ends, before = out / "episodes.jsonl", limit // 8, [], 0.0
-    while not running.done():
-        await asyncio.sleep(0.005)
-        done = rows.read_bytes().count(b"\n") if rows.exists() else 0
-        if done >= warm and not ends:
-            before = cpu_s({os.getpid(), *marked(MARK)})
-        if done >= warm:
-            ends += [time.perf_counter()] * (done - warm - len(ends) + 1)
-        if done == limit:
-            break
-    used = cpu_s({os.getpid(), *marked(MARK)}) - before
+    warm, used_s = await used_at(limit // 8, running, out, others)
+    last, used_in_all_s = await used_at(limit, running, out, others)
     await running
-    return Costs([end - begun for begun, end in pairwise(ends)], used / (limit - warm))
+    taken = time.perf_counter() - begun
+    # watching closely would cost as much as an episode: a transcript's own time is its end
+    ends = sorted(path.stat().st_mtime for path in (out / "episodes").glob("*.ipynb"))[warm:]
+    gaps = [end - before for before, end in pairwise(ends)]
+    rest = taken - statistics.mean(gaps) * limit
+    return Costs(gaps, (used_in_all_s - used_s) / (last - warm), rest)
+
+
+async def used_at(
+    episodes: int, running: asyncio.Task[RunFolder], out: Path, others: set[int]
+) -> tuple[int, float]:
+    """Wait until so many episodes are finished; return how many are, and the CPU seconds so far."""
+    rows, done = out / "episodes.jsonl", 0
+    while done < episodes and not running.done():
+        await asyncio.sleep(0.05)
+        done = rows.read_bytes().count(b"\n") if rows.exists() else 0
+    return done, cpu_s({os.getpid(), *marked(MARK)} - others)
 
 
 async def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--episodes", type=int, default=200)
+    parser.add_argument("--episodes", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     open_suite("power", home_folder())
@@ -88,20 +104,37 @@ async def main() -> None:
         assert cluster.stdout is not None
         told = next(line for line in cluster.stdout if line.startswith("address"))
         os.environ["RAY_ADDRESS"] = told.split()[1]
+        rays = marked(MARK) - {os.getpid()}
         found: dict[EngineName, list[Costs]] = {"local": [], "ray": []}
         for number in range(asked.rounds):
             for engine, all_costs in found.items():
                 out = Path(scratch) / f"{engine}-{number}"
-                all_costs.append(await costs(engine, asked.episodes, out))
+                others = rays if engine == "local" else set()
+                all_costs.append(await costs(engine, asked.episodes, out, others))
+        await asyncio.sleep(SETTLE_S)  # Ray ends what it had started for the last run
+        before = cpu_s(rays)
+        await asyncio.sleep(IDLE_S)
+        idle = (cpu_s(rays) - before) / IDLE_S
         cluster.communicate()
     for engine, all_costs in found.items():
         cpu = ", ".join(f"{1e3 * one.cpu_s:.1f}" for one in all_costs)
+        rest = ", ".join(f"{one.rest_s:.1f}" for one in all_costs)
         gaps = tuple(1e3 * gap for one in all_costs for gap in one.gaps_s)
         print(Timing(f"{engine}: between ends of episodes", gaps).line())
-        print(f"{engine}: CPU an episode, by round: {cpu} ms")
+        print(f"{engine}: CPU an episode, by round: {cpu} ms; start and end of a run: {rest} s")
+    pace = [statistics.mean(one.gaps_s) for one in found["ray"]]
+    print(
+        f"ray: {1e3 * idle:.0f} ms of CPU a second when nothing runs (over {IDLE_S:g} s), so "
+        + ", ".join(f"{1e3 * idle * gap:.1f}" for gap in pace) + " ms an episode of its CPU"
+    )  # fmt: skip
     wall = more([statistics.mean(one.gaps_s) for one in found[engine]] for engine in found)
-    cpu_more = more([one.cpu_s for one in found[engine]] for engine in found)
-    for name, rounds in (("time", wall), ("CPU", cpu_more)):
+    local = [one.cpu_s for one in found["local"]]
+    rays_cpu = [one.cpu_s for one in found["ray"]]
+    busy = [one - idle * gap for one, gap in zip(rays_cpu, pace, strict=True)]
+    shares = {
+        "time": wall, "CPU": more((local, rays_cpu)), "CPU without the idle": more((local, busy))
+    }  # fmt: skip
+    for name, rounds in shares.items():
         print(
             f"ray over local, {name} of an episode: median {statistics.median(rounds):+.1%} of "
             f"n={len(rounds)} rounds, {min(rounds):+.1%} to {max(rounds):+.1%}"

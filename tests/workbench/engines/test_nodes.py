@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,12 +16,19 @@ from benchside.engines.job import Job, Order
 from benchside.engines.limits import Limits, SharedProviders
 from benchside.engines.ray_engine import RayEngine, open_ray
 from benchside.engines.ray_node import Node
-from benchside.errors import BenchsideError, InfrastructureError, InputError, ServerDownError
+from benchside.engines.telling import Inbox, Outbox, Told
+from benchside.errors import (
+    BenchsideError,
+    BudgetSpentError,
+    InfrastructureError,
+    InputError,
+    ServerDownError,
+)
 from benchside.evaluation import Evaluation
 from benchside.library import Suite
 from benchside.policies import make_policy
 from benchside.policies.options import PolicyOptions
-from benchside.policy import Turn
+from benchside.policy import Turn, Usage
 from benchside.rollout import Assignment
 from benchside.store import EpisodeRow, RunConfig, RunFolder, SuiteUse
 
@@ -64,8 +72,8 @@ async def test_a_node_plays_and_the_driver_takes_over(
     handover = open_handover(store, folder.path, resume=False)
     job = job_of(suite, handover, "reference")
     async with opened(job) as node:
-        told = [item async for item in node.play(order_of(suite, job, "lease-1"))]
-    *turns, row = told
+        played = await node.play(order_of(suite, job, "lease-1"))
+    turns, row = played.rest.turns, played.row
     assert turns and all(isinstance(turn, Turn) for turn in turns)
     assert isinstance(row, EpisodeRow)
     assert row.outcome == "solved"
@@ -95,8 +103,7 @@ async def test_a_node_that_is_cut_off_gives_its_episodes_up(
     monkeypatch.setattr(ray_node, "LEASE_S", 0.5)
     async with opened(job) as node:
         with pytest.raises(NodeLostError):
-            async for _ in node.play(order_of(suite, job, "lease-1")):
-                pass
+            await node.play(order_of(suite, job, "lease-1"))
     assert not list((tmp_path / "run" / "incoming").glob("*.ipynb"))
 
 
@@ -106,14 +113,59 @@ async def test_an_episode_that_the_driver_drops_ends_on_its_node(
     (tmp_path / "endless.py").write_text(f"1\n# %%\n{ENDLESS}")
     job = job_of(suite, SharedFolder(tmp_path / "run"), f"scripted:{tmp_path / 'endless.py'}")
     async with opened(job) as node:
-        told = node.play(order_of(suite, job, "lease-1"))
-        assert isinstance(await anext(told), Turn)
+        playing = asyncio.create_task(node.play(order_of(suite, job, "lease-1")))
+        (told,) = await node.hear()
+        assert (told.lease, told.first, len(told.turns)) == ("lease-1", 0, 1)
         await node.drop("another")
         await node.drop("lease-1")
         with pytest.raises(NodeLostError):
-            await anext(told)
+            await playing
         await node.drop("lease-1")  # it has ended by itself, as far as the driver knows
     assert not list((tmp_path / "run" / "incoming").glob("*.ipynb"))
+
+
+async def test_turns_that_cost_are_told_at_once_the_others_with_the_row(
+    finished_run: Path,
+) -> None:
+    run = RunFolder(finished_run)
+    free = run.episode(next(iter(run.rows()))).turns[0]
+    usage = Usage(input_tokens=3)
+    costly = dataclasses.replace(free, action=free.action.model_copy(update={"usage": usage}))
+    outbox = Outbox()
+    hearing = asyncio.create_task(outbox.take())
+    outbox.add("a", free)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not hearing.done()
+    assert outbox.end("a") == Told("a", 0, (free,))
+    outbox.add("b", free)
+    outbox.add("b", costly)
+    assert await hearing == [Told("b", 0, (free, costly))]
+    outbox.add("b", free)
+    assert await outbox.take() == [Told("b", 2, (free,))]  # after it has lingered
+    outbox.add("b", costly)
+    assert outbox.end("b") == Told("b", 3, (costly,))
+
+
+async def test_turns_are_heard_in_order_whatever_comes_first(finished_run: Path) -> None:
+    run = RunFolder(finished_run)
+    turns = next(e.turns for e in map(run.episode, run.rows()) if len(e.turns) > 1)[:2]
+    heard: list[Turn] = []
+    inbox = Inbox(heard.append)
+    whole = asyncio.create_task(inbox.whole(Told("a", 1, turns[1:])))
+    await asyncio.sleep(0)
+    assert not heard
+    inbox.hear(Told("a", 0, turns[:1]))
+    await whole
+    assert heard == list(turns)
+
+    def refuse(_: Turn) -> None:
+        raise BudgetSpentError("spent")
+
+    refusing = Inbox(refuse)
+    refusing.hear(Told("a", 0, turns[:1]))
+    with pytest.raises(BudgetSpentError):
+        await refusing.whole(Told("a", 1, turns[1:]))
 
 
 async def test_a_background_task_that_fails_ends_the_run(
@@ -144,6 +196,27 @@ async def test_an_address_where_nobody_answers_is_told_at_once(
         async with open_ray(job, print):
             pass
     assert caught.value.value == address
+
+
+@pytest.mark.parametrize("answer", [None, b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+async def test_an_address_where_somebody_else_answers_is_told(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes | None
+) -> None:
+    def serve(server: socket.socket) -> None:
+        if answer is not None:  # else it is silent
+            asking, _ = server.accept()
+            with asking:
+                asking.sendall(answer)
+
+    monkeypatch.setattr(ray_engine, "CONNECT_S", 0.5 if answer is None else 60)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{server.getsockname()[1]}")
+        serving = asyncio.create_task(asyncio.to_thread(serve, server))
+        job = job_of(suite, SharedFolder(tmp_path / "run"), "reference")
+        with pytest.raises(InputError, match=r"(?s)no Ray cluster .*RAY_ADDRESS"):
+            async with open_ray(job, print):
+                pass
+        await serving
 
 
 async def test_a_node_says_what_it_lacks(suite: Suite, tmp_path: Path) -> None:

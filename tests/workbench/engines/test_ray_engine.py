@@ -1,6 +1,7 @@
 """Evaluations on a real Ray cluster of several nodes: as on this machine, whatever vanishes."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -142,6 +143,26 @@ def test_without_an_address_no_cluster_is_joined_but_one_of_its_own_started(
     told = to_its_end(evaluating(home, config, out, "--engine", "ray"), out)
     assert "1 nodes" in told
     assert_equal(at_home, out)
+
+
+def test_ctrl_c_loses_nothing_that_was_finished(
+    home: Path, config: Path, at_home: Path, nodes: Nodes, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    driver = evaluating(home, config, out, nodes=nodes)
+    wait_for(out, 18, driver)
+    driver.send_signal(signal.SIGINT)
+    driver.wait(timeout=120)
+    told = (tmp_path / "said").read_text()
+    assert driver.returncode not in (0, 2), told
+    assert "--resume" in told
+    assert "Traceback" not in told
+    before = finished(out)
+    assert 18 <= before < 30
+    assert not (out / "incoming").exists()
+    to_its_end(evaluating(home, config, out, "--resume", nodes=nodes), out)
+    assert_equal(at_home, out)
+    assert finished(out) == 30, "nothing that was finished is run again"
 
 
 def test_a_node_and_then_the_driver_are_killed(

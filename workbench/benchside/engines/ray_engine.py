@@ -32,6 +32,7 @@ from benchside.engines.handover import ObjectStore
 from benchside.engines.job import Job, Order
 from benchside.engines.limits import Limits
 from benchside.engines.ray_node import LEASE_S, Node
+from benchside.engines.telling import Inbox, Played, Told
 from benchside.episode import Provenance
 from benchside.errors import BenchsideError, InfrastructureError, InputError
 from benchside.parallel import side_by_side
@@ -50,11 +51,17 @@ MOST_DEATHS = 3  # of one node's actor, after which the node is left alone
 CLOSE_S = 20.0
 CONNECT_S = 10.0
 
+_HTTP2_SETTINGS, _HTTP2_HEAD = 4, 9  # the type of a frame, the bytes before its content: RFC 9113
+_HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+
 _GONE = (
     exceptions.RayActorError, exceptions.ObjectLostError, exceptions.NodeDiedError,
     exceptions.TaskCancelledError, exceptions.ActorUnschedulableError,
 )  # fmt: skip
-_ACTOR = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0, "max_concurrency": 10_000}
+_ACTOR = {
+    "num_cpus": 0, "max_restarts": 0, "max_task_retries": 0, "max_concurrency": 10_000,
+    "enable_task_events": False,  # else Ray keeps a record of each call
+}  # fmt: skip
 
 
 @dataclass(slots=True, eq=False)
@@ -68,13 +75,19 @@ class RunningNode:
     actor: Any
     isolation: Isolation
     lost: asyncio.Future[None]
-    running: int = 0
-    keeping: asyncio.Task[None] | None = field(default=None)
+    inboxes: dict[str, Inbox] = field(default_factory=dict)  # of its episodes, by lease
+    watching: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
     def load(self) -> float:
         """Episodes for each core."""
-        return self.running / self.cpus
+        return len(self.inboxes) / self.cpus
+
+    def unwatch(self) -> None:
+        """End what goes on as long as the node takes part, but not the task that asks for it."""
+        for task in self.watching:
+            if task is not asyncio.current_task():
+                task.cancel()
 
 
 class RayEngine:
@@ -147,11 +160,7 @@ class RayEngine:
         order = Order(
             lease, assignment.task, assignment.policy.name, assignment.sample, assignment.seed
         )
-        node.running += 1
-        try:
-            row = await self._follow(node, order, on_turn)
-        finally:
-            node.running -= 1
+        row = await self._follow(node, order, on_turn)
         await asyncio.to_thread(self._job.handover.take, lease, row)
         return row
 
@@ -190,8 +199,7 @@ class RayEngine:
         """End all actors and with them all kernels."""
         nodes = list(self._nodes.values())
         for node in nodes:
-            if node.keeping is not None:
-                node.keeping.cancel()
+            node.unwatch()
         closing = [asyncio.ensure_future(_answer(node.actor.close.remote())) for node in nodes]
         if closing:
             await asyncio.wait(closing, timeout=CLOSE_S)
@@ -247,7 +255,8 @@ class RayEngine:
             )  # fmt: skip
         lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         node = RunningNode(node_id, name, address, cpus, actor, isolation, lost)
-        node.keeping = asyncio.create_task(self.guard("keeping a node's leases", self._keep(node)))
+        works = {"keeping a node's leases": self._keep(node), "hearing of a node": self._hear(node)}
+        node.watching += [asyncio.create_task(self.guard(*work)) for work in works.items()]
         self._nodes[node_id] = node
         self._some.set()
 
@@ -280,28 +289,23 @@ class RayEngine:
 
         Where the episode is to end before, it is ended on its node, too.
         """
+        inbox = node.inboxes[order.lease] = Inbox(on_turn)
 
-        async def listen() -> EpisodeRow:
-            row = None
-            async for told in node.actor.play.options(num_returns="streaming").remote(order):
-                item: Turn | EpisodeRow = await _answer(told)
-                if isinstance(item, EpisodeRow):
-                    row = item
-                else:
-                    on_turn(item)
-            if row is None:
-                raise NodeLostError("the stream of an episode ended without its row")
-            return row
+        async def play() -> EpisodeRow:
+            played: Played = await _answer(node.actor.play.remote(order))
+            await inbox.whole(played.rest)
+            return played.row
 
-        listening = asyncio.create_task(listen())
+        playing = asyncio.create_task(play())
         try:
-            ends = (listening, node.lost, self._broken)
+            ends = (playing, node.lost, self._broken, inbox.refused)
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            if self._broken.done():
-                self._broken.result()
-            if not listening.done():
+            for end in (self._broken, inbox.refused):
+                if end.done():
+                    end.result()
+            if not playing.done():
                 raise NodeLostError(node.address)
-            return await listening
+            return await playing
         except _GONE as error:
             await self._lose(node, type(error).__name__)
             raise NodeLostError(node.address) from None
@@ -310,8 +314,21 @@ class RayEngine:
                 node.actor.drop.remote(order.lease)
             raise
         finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            del node.inboxes[order.lease]
+            playing.cancel()
+            await asyncio.gather(playing, return_exceptions=True)
+
+    async def _hear(self, node: RunningNode) -> None:
+        """Hear of turns until the node is lost."""
+        while True:
+            try:
+                heard: list[Told] = await _answer(node.actor.hear.remote())
+            except _GONE as error:
+                await self._lose(node, type(error).__name__)
+                return
+            for told in heard:
+                if told.lease in node.inboxes:
+                    node.inboxes[told.lease].hear(told)
 
     async def _keep(self, node: RunningNode) -> None:
         """Renew a node's leases until it does not answer any more."""
@@ -333,8 +350,7 @@ class RayEngine:
             self._some.clear()
         self._note_death(node.node_id)
         self._say(f"node {node.address} is gone ({why}): what it was running is run again")
-        if node.keeping is not None and node.keeping is not asyncio.current_task():
-            node.keeping.cancel()
+        node.unwatch()
         ray.kill(node.actor)
         if self._job.limits is not None:
             await _answer(self._job.limits.forget.remote(node.name))
@@ -375,19 +391,27 @@ async def open_ray(job: Job, say: Callable[[str], None]) -> AsyncIterator[RayEng
 
 
 def _check_address() -> None:
-    """Ask whether anybody answers where RAY_ADDRESS says: Ray itself tries for a minute.
+    """Ask whether Ray answers where RAY_ADDRESS says: itself it tries for a minute, or for ever.
+
+    Its servers speak HTTP/2: a client's first words are answered by their settings.
 
     Raises:
-        InputError: nobody does.
+        InputError: nobody does, or somebody else.
     """
     address = os.environ.get("RAY_ADDRESS") or "local"
     if address in ("auto", "local"):
         return
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+        with socket.create_connection((host, int(port)), timeout=CONNECT_S) as asked:
+            if os.environ.get("RAY_USE_TLS") == "1":
+                return
+            asked.sendall(_HTTP2_GREETING)
+            answer = asked.recv(_HTTP2_HEAD, socket.MSG_WAITALL)
     except (OSError, ValueError, OverflowError) as error:
         raise _no_cluster(error) from None
+    if len(answer) < _HTTP2_HEAD or answer[3] != _HTTP2_SETTINGS:
+        raise _no_cluster(ConnectionError(f"a server that is not Ray's answers {answer!r}"))
 
 
 def _connect() -> None:

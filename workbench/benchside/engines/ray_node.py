@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing
 
 import benchside
@@ -18,13 +17,13 @@ from benchside.engines.engine import NodeLostError
 from benchside.engines.job import Job, Order
 from benchside.engines.limits import SharedProviders
 from benchside.engines.local import LocalEngine
+from benchside.engines.telling import Outbox, Played, Told
 from benchside.episode import Provenance
 from benchside.errors import DataMissingError, InfrastructureError, InputError
 from benchside.library import Suite, load_suite
 from benchside.lookup.index import open_index
 from benchside.manner import manner_of, tools_of
 from benchside.policies import Memory, ShippedPolicy, make_policy
-from benchside.policy import Turn
 from benchside.provenance import provenance
 from benchside.rollout import Assignment
 from benchside.services import check_services
@@ -57,8 +56,9 @@ class Node:
         self._origin: Provenance
         self._watching: asyncio.Task[None] | None = None
         self._renewed = 0.0
-        self._running: dict[str, asyncio.Task[None]] = {}  # by lease
-        self._expired: set[asyncio.Task[None]] = set()
+        self._outbox = Outbox()
+        self._running: dict[str, asyncio.Task[EpisodeRow]] = {}  # by lease
+        self._expired: set[asyncio.Task[EpisodeRow]] = set()
 
     async def open(self) -> Isolation:
         """Get ready; return the isolation of this node's kernels.
@@ -92,41 +92,38 @@ class Node:
         self._watching = asyncio.create_task(self._watch())
         return maker.isolation
 
-    async def play(self, order: Order) -> AsyncIterator[Turn | EpisodeRow]:
-        """Run one episode; yield its turns as they come, then its row.
+    async def play(self, order: Order) -> Played:
+        """Run one episode; return its row, and the turns that `hear` has not told of.
 
         Raises:
             NodeLostError: its lease was not renewed, or the driver has dropped it.
         """
-        told: asyncio.Queue[Turn | EpisodeRow | None] = asyncio.Queue()
-        task, policy = order.task, self._policies[order.policy]
+        lease, task, policy = order.lease, order.task, self._policies[order.policy]
         assignment = Assignment(
             self._suites[task.suite], task, policy, order.sample, order.seed,
             tools_of(manner_of(policy), self._job.tools),
         )  # fmt: skip
-        store = functools.partial(self._job.handover.leave, order.lease)
+        store = functools.partial(self._job.handover.leave, lease)
         engine = LocalEngine(self._maker, self._origin, self._job.hidden, store)
-
-        async def work() -> None:
-            try:
-                told.put_nowait(await engine.play(assignment, told.put_nowait))
-            finally:
-                told.put_nowait(None)
-
-        running = asyncio.create_task(work())
-        self._running[order.lease] = running
+        on_turn = functools.partial(self._outbox.add, lease)
+        running = asyncio.create_task(engine.play(assignment, on_turn))
+        self._running[lease] = running
         try:
-            while (item := await told.get()) is not None:
-                yield item
-            await running
+            row = await running
+            return Played(self._outbox.end(lease), row)
         except asyncio.CancelledError:
             if running in self._expired:
                 raise NodeLostError("the lease has ended") from None
             raise
         finally:
             running.cancel()
-            del self._running[order.lease]
+            self._outbox.end(lease)
+            del self._running[lease]
             self._expired.discard(running)
+
+    async def hear(self) -> list[Told]:
+        """Called by the driver, again and again: wait for turns that it is to know now."""
+        return await self._outbox.take()
 
     async def renew(self) -> None:
         """Called by the driver, again and again: the leases hold."""
@@ -155,7 +152,7 @@ class Node:
         for task in self._running.values():
             self._end(task)
 
-    def _end(self, episode: asyncio.Task[None]) -> None:
+    def _end(self, episode: asyncio.Task[EpisodeRow]) -> None:
         self._expired.add(episode)
         episode.cancel()
 
