@@ -110,6 +110,7 @@ def test_a_tiny_pipeline_goes_on_where_it_was_interrupted_and_ships(
         "sha256",
     ):
         assert phrase in card
+    assert str(tmp_path) not in card
     assert set(read_task_list(weights / HELD_OUT, SUITES)) == set(SUITES)
     policy = make("", PolicyOptions(device="cpu"), weights)
     assert str(policy.config["weights"]).startswith("sha256:")

@@ -108,6 +108,8 @@ def ship(config: NanoConfig, weights: Path = WEIGHTS, console: Console | None = 
         "from (the suites in their default size), and ask nothing that it was asked before."
     )
     write_model_card(staged, TrainingFolder(best.training), summary)
+    card = staged / "README.md"  # with paths within the pipeline's folder, wherever that lies
+    card.write_text(card.read_text(encoding="utf-8").replace(f"{config.out}/", ""), "utf-8")
     shutil.rmtree(weights, ignore_errors=True)
     staged.rename(weights)
     return best
@@ -181,7 +183,7 @@ def _summary(
         f"were learned from; held-out tasks had no say:\n\n{rows}",
         "Command": "`make train-demo`, then `python -m benchside_training.nano.ship "
         "training/nano.yaml`, with these options:\n\n```json\n"
-        + json.dumps(config.model_dump(mode="json"), indent=1) + "\n```",
+        + json.dumps(config.model_dump(mode="json", exclude={"out"}), indent=1) + "\n```",
     }  # fmt: skip
 
 
