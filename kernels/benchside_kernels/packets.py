@@ -2,20 +2,19 @@
 
 They travel over SOCK_SEQPACKET, so that an object and its descriptors arrive together or not at
 all. Objects larger than a socket takes at once travel in a file in memory, whose descriptor comes
-last. `send` and `receive` wait; `PacketStream` is for an event loop. Kernels hold no such socket.
+last. `send` and `receive` wait; for an event loop there is `packet_stream.py`. Kernels hold no such
+socket.
 """
 
 from __future__ import annotations
 
 import array
-import asyncio
 import contextlib
 import json
 import os
 import resource
 import socket
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 MAX_BYTES = 16 << 20
@@ -33,12 +32,12 @@ def send(stream: socket.socket, message: Message, fds: Sequence[int] = ()) -> No
     Raises:
         ValueError: it is larger than `MAX_BYTES`.
     """
-    data, copies = _packed(message, fds)
+    data, copies = packed(message, fds)
     try:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            stream.sendmsg([data], _rights(copies))
+            stream.sendmsg([data], rights(copies))
     finally:
-        _close(copies)
+        close(copies)
 
 
 def receive(stream: socket.socket) -> tuple[Message, list[int]] | None:
@@ -62,7 +61,7 @@ def receive(stream: socket.socket) -> tuple[Message, list[int]] | None:
         if not isinstance(message, dict):
             raise ValueError(f"a packet holds a {type(message).__name__}, not an object")
     except (ValueError, RecursionError) as error:
-        _close(fds)
+        close(fds)
         raise ValueError(f"no packet: {error}") from None
     return message, fds
 
@@ -76,79 +75,7 @@ def shortage() -> str:
     )
 
 
-class PacketStream:
-    """Packets on the running event loop; what the other end does not take yet waits here.
-
-    Args:
-        on_packet: called with each packet; the descriptors are the callee's to close.
-        on_end: called once when the other end is gone or has sent what is no packet.
-    """
-
-    def __init__(
-        self,
-        stream: socket.socket,
-        on_packet: Callable[[Message, list[int]], None],
-        on_end: Callable[[], None],
-    ) -> None:
-        self._stream, self._on_packet, self._on_end = stream, on_packet, on_end
-        self._waiting: deque[tuple[bytes, list[int]]] = deque()
-        self._loop = asyncio.get_running_loop()
-        stream.setblocking(False)
-        self._loop.add_reader(stream, self._read)
-        self.open = True
-
-    def send(self, message: Message, fds: Sequence[int] = ()) -> None:
-        """Send one packet, now or as soon as there is room; the caller may close its `fds`.
-
-        Raises:
-            ValueError: it is larger than `MAX_BYTES`.
-        """
-        if not self.open:
-            return
-        self._waiting.append(_packed(message, fds))
-        if len(self._waiting) == 1:
-            self._write()
-
-    def close(self) -> None:
-        """Stop, and let the other end see it."""
-        if not self.open:
-            return
-        self.open = False
-        self._loop.remove_reader(self._stream)
-        self._loop.remove_writer(self._stream)
-        self._stream.close()
-        for _, fds in self._waiting:
-            _close(fds)
-        self._waiting.clear()
-
-    def _read(self) -> None:
-        try:
-            packet = receive(self._stream)
-        except BlockingIOError:
-            return
-        except (OSError, ValueError):
-            packet = None
-        if packet is None:
-            self.close()
-            self._on_end()
-        else:
-            self._on_packet(*packet)
-
-    def _write(self) -> None:
-        while self._waiting:
-            data, fds = self._waiting[0]
-            try:
-                self._stream.sendmsg([data], _rights(fds))
-            except BlockingIOError:
-                self._loop.add_writer(self._stream, self._write)
-                return
-            except OSError:  # gone: the reader will see the end
-                pass
-            _close(self._waiting.popleft()[1])
-        self._loop.remove_writer(self._stream)
-
-
-def _packed(message: Message, fds: Sequence[int]) -> tuple[bytes, list[int]]:
+def packed(message: Message, fds: Sequence[int]) -> tuple[bytes, list[int]]:
     """Return the bytes to send, and copies of the descriptors to send with them."""
     data = json.dumps(message).encode()
     if len(data) > MAX_BYTES:
@@ -165,17 +92,19 @@ def _packed(message: Message, fds: Sequence[int]) -> tuple[bytes, list[int]]:
             os.lseek(copies[-1], 0, os.SEEK_SET)
             data = IN_FILE
     except BaseException:
-        _close(copies)
+        close(copies)
         raise
     return data, copies
 
 
-def _rights(fds: Sequence[int]) -> list[tuple[int, int, array.array[int]]]:
+def rights(fds: Sequence[int]) -> list[tuple[int, int, array.array[int]]]:
+    """Return what has `sendmsg` send descriptors along."""
     if not fds:
         return []
     return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
 
 
-def _close(fds: Sequence[int]) -> None:
+def close(fds: Sequence[int]) -> None:
+    """Close all of them."""
     for fd in fds:
         os.close(fd)

@@ -14,7 +14,8 @@ from typing import Any, Self
 
 from benchside_kernels import packets, sandbox, tree
 from benchside_kernels.errors import KernelStartError
-from benchside_kernels.packets import Message, PacketStream
+from benchside_kernels.packet_stream import PacketStream
+from benchside_kernels.packets import Message
 from benchside_kernels.root import RootSpec
 from benchside_kernels.zygote_process import ZygoteProcess
 

@@ -40,7 +40,8 @@ from benchside_kernels.errors import KernelError, KernelStartError
 from benchside_kernels.frames import pack
 from benchside_kernels.kernel_family import FIRST_PID, KernelEnds, KernelFamily
 from benchside_kernels.meeting_place import listen
-from benchside_kernels.packets import Message, PacketStream
+from benchside_kernels.packet_stream import PacketStream
+from benchside_kernels.packets import Message
 from benchside_kernels.process import ProcessExit
 from benchside_kernels.request import KernelRequest
 from benchside_kernels.zygote_process import ZygoteProcess

@@ -16,7 +16,8 @@ from typing import Self
 
 from benchside_kernels import packets
 from benchside_kernels.errors import KernelStartError
-from benchside_kernels.packets import Message, PacketStream
+from benchside_kernels.packet_stream import PacketStream
+from benchside_kernels.packets import Message
 from benchside_kernels.pidfd import ended, kill
 from benchside_kernels.process import ProcessExit
 

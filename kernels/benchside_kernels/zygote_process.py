@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from benchside_kernels import packets
 from benchside_kernels.errors import KernelStartError
 from benchside_kernels.kernel_family import KernelEnds, KernelFamily
-from benchside_kernels.packets import Message, PacketStream
+from benchside_kernels.packet_stream import PacketStream
+from benchside_kernels.packets import Message
 from benchside_kernels.pidfd import ended, kill
 from benchside_kernels.process import ProcessExit
 from benchside_kernels.zygote import ZygoteSpec

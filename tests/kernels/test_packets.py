@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from benchside_kernels import packets
-from benchside_kernels.packets import MAX_BYTES, Message, PacketStream
+from benchside_kernels.packet_stream import PacketStream
+from benchside_kernels.packets import MAX_BYTES, Message
 
 
 def open_descriptors() -> int:
