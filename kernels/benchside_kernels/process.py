@@ -10,17 +10,14 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from benchside_kernels.errors import KernelStartError
 from benchside_kernels.keeper import KILL_DEADLINE_S, KeeperSpec
 from benchside_kernels.process_usage import ProcessUsage
+from benchside_kernels.program import program
 
-_ROOT = str(Path(__file__).resolve().parent.parent)
-_KEEPER = (
-    f"import sys; sys.path[:0] = [{_ROOT!r}]; from benchside_kernels import keeper; keeper.main()"
-)
+_KEEPER = program("keeper", "main()")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from benchside_kernels import packets, sandbox, tree
 from benchside_kernels.errors import KernelStartError
 from benchside_kernels.packet_stream import PacketStream
 from benchside_kernels.packets import Message
+from benchside_kernels.program import program
 from benchside_kernels.root import RootSpec
 from benchside_kernels.zygote_process import ZygoteProcess
 
@@ -23,11 +24,7 @@ READY_TIMEOUT_S = 120.0
 FORK_TIMEOUT_S = 30.0
 CLOSE_TIMEOUT_S = 1.0
 
-_ROOM = str(Path(__file__).resolve().parent.parent)
-_ROOT = (
-    f"import sys; sys.path[:0] = [{_ROOM!r}]; "
-    "from benchside_kernels import root; root.main(int(sys.argv[1]))"
-)
+_ROOT = program("root", "main(int(sys.argv[1]))")
 
 
 class RootProcess:

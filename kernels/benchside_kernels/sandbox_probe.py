@@ -13,6 +13,7 @@ from pathlib import Path
 from benchside_kernels import landlock, seccomp
 from benchside_kernels.kernel_sandbox import SandboxSpec
 from benchside_kernels.namespaces import enter_zygote
+from benchside_kernels.program import program
 from benchside_kernels.tree import WORK
 
 _ROOM = Path(__file__).resolve().parent
@@ -35,10 +36,7 @@ def probe() -> str | None:
         return "no Landlock, which hides answer keys: Linux 5.13 or later with lsm=...,landlock"
     with tempfile.NamedTemporaryFile(prefix="bs-probe-") as marker:
         os.fchmod(marker.fileno(), 0o644)
-        script = (
-            f"import sys; sys.path[:0] = [{str(_ROOM.parent)!r}]; "
-            f"from benchside_kernels import sandbox_probe; sandbox_probe.look({marker.name!r})"
-        )
+        script = program("sandbox_probe", f"look({marker.name!r})")
         try:
             done = subprocess.run(
                 [sys.executable, "-I", "-S", "-c", script],

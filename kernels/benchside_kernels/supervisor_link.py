@@ -20,15 +20,12 @@ from benchside_kernels.packet_stream import PacketStream
 from benchside_kernels.packets import Message
 from benchside_kernels.pidfd import ended, kill
 from benchside_kernels.process import ProcessExit
+from benchside_kernels.program import program
 
 ANSWER_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 2.0
 
-_ROOT = str(Path(__file__).resolve().parent.parent)
-_SUPERVISOR = (
-    f"import sys; sys.path[:0] = [{_ROOT!r}]; "
-    "from benchside_kernels import supervisor; supervisor.main(int(sys.argv[1]))"
-)
+_SUPERVISOR = program("supervisor", "main(int(sys.argv[1]))")
 
 Answer = tuple[Message, list[int]]
 

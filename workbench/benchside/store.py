@@ -350,14 +350,17 @@ def _turn_line(turn: Turn) -> str:
     )
 
 
-def take_alone(file: IO[str], otherwise: str, folder: Path) -> None:
+def take_alone(
+    file: IO[str],
+    otherwise: str,
+    folder: Path,
+    fix: str = "wait for it to end, or choose another folder",
+) -> None:
     """Lock a folder's open lock file until it is closed; `StoreError` if another process has it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise StoreError(
-            otherwise, where=folder, fix="wait for it to end, or choose another folder"
-        ) from None
+        raise StoreError(otherwise, where=folder, fix=fix) from None
 
 
 def append_line(path: Path, line: str, *, sync: bool = False) -> None:

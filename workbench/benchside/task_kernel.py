@@ -14,8 +14,10 @@ LEASE_SLACK_S = 60.0
 WARM_MODULES = (
     "matplotlib.pyplot", "matplotlib_inline.backend_inline", "scipy.stats", "statsmodels.api",
     "statsmodels.formula.api", "lifelines", "sklearn.linear_model", "sklearn.metrics",
+    "pandas.core.reshape.reshape", "pandas.io.formats.html", "pandas.io.formats.string",
 )  # fmt: skip
-"""Imported before the first fork, where installed, so that cells need not."""
+"""Imported before the first fork, where installed, so that cells need not; the last ones are what
+pandas itself imports when the first table is shown or pivoted."""
 
 
 def task_session(

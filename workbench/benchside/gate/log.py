@@ -6,8 +6,6 @@ finished gate keeps its rows as `finished.jsonl`; the next one starts afresh.
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from pydantic import JsonValue, ValidationError
 from benchside.episode import UNSCORED, Episode, Outcome
 from benchside.errors import StoreError
 from benchside.library import Suite
+from benchside.store import LOCK, append_line, cut_torn_line, take_alone
 from benchside.task import Frozen
 from benchside.transcript import write_transcript
 
@@ -82,7 +81,7 @@ class GateLog:
         """Hold the log for one process; `StoreError` if another one is gating this build."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = (self.folder / ".lock").open("w")
+            file = (self.folder / LOCK).open("w")
         except OSError as error:
             raise StoreError(
                 f"cannot write: {error.strerror}",
@@ -90,14 +89,10 @@ class GateLog:
                 fix="check the folder's rights",
             ) from None
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StoreError(
-                    "another process is gating this suite", where=self.folder,
-                    fix="wait for it to end",
-                ) from None  # fmt: skip
-            self._cut_torn_row()
+            take_alone(
+                file, "another process is gating this suite", self.folder, "wait for it to end"
+            )
+            cut_torn_line(self.path)
             yield
 
     def rows(self) -> dict[tuple[str, str, int], GateRow]:
@@ -120,12 +115,8 @@ class GateLog:
 
     def append(self, row: GateRow) -> None:
         """Append one row by one write."""
-        data = row.model_dump_json().encode() + b"\n"
         try:
-            with self.path.open("ab", buffering=0) as file:
-                written = file.write(data)
-            if written != len(data):
-                raise OSError(28, os.strerror(28))
+            append_line(self.path, row.model_dump_json())
         except OSError as error:
             raise StoreError(
                 f"cannot write: {error.strerror}", where=self.path,
@@ -143,8 +134,3 @@ class GateLog:
     def finish(self) -> None:
         """Put the rows aside, so that the next gate starts afresh."""
         self.path.replace(self.folder / "finished.jsonl")
-
-    def _cut_torn_row(self) -> None:
-        if self.path.exists():
-            content = self.path.read_bytes()
-            os.truncate(self.path, content.rfind(b"\n") + 1)
