@@ -1,8 +1,8 @@
 """`Curriculum`: which tasks the nano policy learns from, and on which it is measured.
 
 Of each suite it learns a few template families, those with the shortest solutions. Their tasks are
-dealt out by hash: half are *taught* (the teacher plays them), three tenths are *practised* (the
-model plays them itself, and learns from what comes of it), a fifth is *held out*: same kinds of
+dealt out by hash: seven tenths are *taught* (the teacher plays them), two are *practised* (the
+model plays them itself, and learns from what comes of it), one is *held out*: same kinds of
 question, other values. Families of the split `test` are never learned ("unseen templates"), and
 neither is any task of `UNSEEN_SUITE`.
 """
@@ -24,7 +24,7 @@ UNSEEN_SUITE = "rounds"
 MOST_UNSEEN = 400  # of each suite, spread over its categories
 
 Part = Literal["taught", "practised", "held-out", "unseen-templates", "unseen-suite"]
-SHARES: tuple[tuple[Part, int], ...] = (("taught", 5), ("practised", 3), ("held-out", 2))
+SHARES: tuple[tuple[Part, int], ...] = (("taught", 7), ("practised", 2), ("held-out", 1))
 AskedTask = tuple[Suite, TaskSpec]
 
 

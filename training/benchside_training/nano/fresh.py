@@ -54,7 +54,7 @@ RESPONSE_TEMPLATE = {
 class Shape(Frozen):
     """Size of the model; two million parameters and less are enough for three suites."""
 
-    vocabulary: int = 4096
+    vocabulary: int = 1500
     width: int = 128
     layers: int = 3
     heads: int = 4

@@ -41,6 +41,7 @@ from benchside_training.nano.attempts import Attempts
 from benchside_training.nano.curriculum import (
     SUITES,
     UNSEEN_SUITE,
+    AskedTask,
     Curriculum,
     Part,
     read_curriculum,
@@ -69,7 +70,7 @@ class NanoConfig(Frozen):
     Args:
         size: tasks that each suite is prepared with; unseen_size: of the unseen one.
         families: that are learned of each.
-        samples: of the teacher for each task.
+        taught: tasks at most that the teacher plays; samples: of each.
         seeds: of SFT and all that follows; teacher, fresh model and base are shared.
         base_epochs, sft_epochs: passes over the examples.
         pair_tasks, pair_samples: episodes of the SFT model that preference pairs are made from.
@@ -82,12 +83,13 @@ class NanoConfig(Frozen):
 
     out: Path
     seeds: tuple[int, ...] = (0, 1, 2)
-    size: int = Field(30_000, ge=1)
+    size: int = Field(40_000, ge=1)
     unseen_size: int = Field(1500, ge=1)
     families: int = Field(12, ge=1)
+    taught: int = Field(7500, ge=1)
     samples: int = Field(1, ge=1)
     shape: Shape = Shape()
-    base_epochs: float = Field(6.0, gt=0)
+    base_epochs: float = Field(5.0, gt=0)
     base_rate: float = Field(3e-3, gt=0)
     sft_epochs: float = Field(2.0, gt=0)
     sft_rate: float = Field(1e-3, gt=0)
@@ -105,7 +107,7 @@ class NanoConfig(Frozen):
     attempts: int = Field(16, ge=2)
     verifier_epochs: float = Field(2.0, gt=0)
     verifier_rate: float = Field(5e-4, gt=0)
-    unseen: int = Field(120, ge=1)
+    unseen: int = Field(60, ge=1)
 
 
 class Measured(NamedTuple):
@@ -137,11 +139,10 @@ class Nano:
         """Do all that is not done yet; return the measurements."""
         learned = self._prepared()
         self._say("the teacher plays")
-        teacher = play_teacher(
-            self.out / "teacher", learned.parts["taught"], self.config.samples, seed=0
-        )
+        taught = some(learned.parts["taught"], self.config.taught)
+        teacher = play_teacher(self.out / "teacher", taught, self.config.samples, seed=0)
         self._say(f"{len(teacher)} episodes, {_solved(teacher):.0%} of them right")
-        base = self._base(learned)
+        base = self._base(taught)
         frames = [self._measure("base", 0, base, learned)]
         for seed in self.config.seeds:
             tuned = self._sft(base, seed)
@@ -168,11 +169,11 @@ class Nano:
             raise StoreError("a suite cannot be prepared", where=name, value=failure)
         return read_curriculum(self.home, self.config.families)
 
-    def _base(self, learned: Curriculum) -> Path:
+    def _base(self, taught: list[AskedTask]) -> Path:
         fresh = self.out / "fresh"
         if not (fresh / "config.json").exists():
             texts = []
-            for suite, task in learned.parts["taught"]:
+            for suite, task in taught:
                 texts += [question(task.prompt), *suite.answer_key(task.task_id).solution]
             parameters = write_fresh(fresh, texts, self.config.shape, seed=0)
             self._say(f"a fresh model: {parameters:,} parameters")
