@@ -60,6 +60,16 @@ def test_importing_benchside_is_light() -> None:
     assert not loaded & heavy
 
 
+def test_libraries_for_training_report_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_DISABLE_TELEMETRY", raising=False)
+    code = (
+        "import benchside_training; from huggingface_hub import constants;"
+        "print(constants.HF_HUB_DISABLE_TELEMETRY)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+
+
 DOCUMENTS = [
     f"docs/{name}.md"
     for name in (
