@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from benchside_training.nano.chains import side_by_side
 from benchside_training.nano.pipeline import Nano, NanoConfig
 from benchside_training.nano.results import write_results
 from benchside_training.recipe import run_recipe
@@ -12,7 +13,9 @@ from benchside_training.recipe import run_recipe
 def main(config: NanoConfig) -> None:
     """Run the pipeline and print its closing table."""
     console = Console()
-    write_results(Nano(config, console).run(), config.out, console)
+    nano = Nano(config, console)
+    measured = nano.run(lambda: side_by_side(config, console))
+    write_results(measured, config.out, console)
 
 
 if __name__ == "__main__":

@@ -88,6 +88,8 @@ async def play(
 ) -> pd.DataFrame:
     """Play episodes in live kernels, or what is left of them; return them as `load_run` does."""
     run = RunFolder(folder)
+    if (folder / "run.json").exists() and not unfinished(asked, run):
+        return load_run(folder).episodes
     with run.lock(), Progress(transient=True) as progress:
         async with open_kernels(None, WARM_MODULES) as maker:
             origin = provenance(seed, maker.isolation)

@@ -8,6 +8,7 @@ on where it was.
     fresh/                   tokenizer and random weights
     base/                    training on all the teacher did, right or wrong
     seed-N/sft, dpo, ppo, grpo
+    logs/                    what the seeds say, which are trained side by side
     part-N/                  SFT on a part of its examples
     verifier/                chooses among several attempts of the SFT model
     played/                  run folders of the models: to learn from (dpo), and to be measured
@@ -61,6 +62,7 @@ from benchside_training.rl_config import RlConfig
 
 Method = Literal["base", "sft", "dpo", "ppo", "grpo"]
 METHODS: tuple[Method, ...] = ("base", "sft", "dpo", "ppo", "grpo")
+RL_METHODS: tuple[Method, ...] = ("ppo", "grpo")
 MEASURED: tuple[Part, ...] = ("held-out", "unseen-templates", "unseen-suite")
 
 
@@ -68,6 +70,7 @@ class NanoConfig(Frozen):
     """Options of `main`.
 
     Args:
+        parallel: seeds at a time, each on one thread.
         size: tasks that each suite is prepared with; unseen_size: of the unseen one.
         families: that are learned of each.
         taught: tasks at most that the teacher plays; samples: of each.
@@ -82,7 +85,8 @@ class NanoConfig(Frozen):
     """
 
     out: Path
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
+    parallel: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     size: int = Field(40_000, ge=1)
     unseen_size: int = Field(1500, ge=1)
     families: int = Field(12, ge=1)
@@ -125,36 +129,68 @@ class Measured(NamedTuple):
 
 
 class Nano:
-    """One pipeline; see the module."""
+    """One pipeline; see the module.
 
-    def __init__(self, config: NanoConfig, console: Console | None = None):
+    Args:
+        leads: writes `evaluations.jsonl`; of several processes on one pipeline, one does.
+    """
+
+    def __init__(self, config: NanoConfig, console: Console | None = None, *, leads: bool = True):
         self.config = config
         self.out = config.out
         self.home = config.out / "home"
+        self._leads = leads
         self._console = console or Console()
         self._started = time.monotonic()
         self._rows: list[EvaluationRow] = []
 
-    def run(self) -> Measured:
-        """Do all that is not done yet; return the measurements."""
+    def run(self, chains: Callable[[], None] = lambda: None) -> Measured:
+        """Do all that is not done yet; return the measurements.
+
+        Args:
+            chains: called when the base is there; may do any of what follows.
+        """
         learned = self._prepared()
         self._say("the teacher plays")
         taught = some(learned.parts["taught"], self.config.taught)
         teacher = play_teacher(self.out / "teacher", taught, self.config.samples, seed=0)
         self._say(f"{len(teacher)} episodes, {_solved(teacher):.0%} of them right")
         base = self._base(taught)
+        self._examples("solved", ("solved",), 1)
         frames = [self._measure("base", 0, base, learned)]
-        for seed in self.config.seeds:
-            tuned = self._sft(base, seed)
-            frames.append(self._measure("sft", seed, tuned, learned))
-            frames.append(self._measure("dpo", seed, self._dpo(tuned, seed, learned), learned))
-            for method in ("ppo", "grpo"):
-                result = self._rl(method, tuned, seed, learned)
-                frames.append(self._measure(method, seed, result, learned))
-        first = self.config.seeds[0]
-        by_data = self._by_data(base, first, learned)
-        found = self._attempts(self.out / f"seed-{first}" / "sft" / "model", first, learned)
-        return Measured(pd.concat(frames, ignore_index=True), by_data, found)
+        chains()
+        frames += [self._seed(seed, learned) for seed in self.config.seeds]
+        return Measured(
+            pd.concat(frames, ignore_index=True),
+            self._by_data(learned),
+            self._attempts(learned),
+        )
+
+    def seed(self, seed: int) -> None:
+        """Do all that belongs to a seed once the base is there; with the first, the verifier."""
+        learned = read_curriculum(self.home, self.config.families)
+        self._seed(seed, learned)
+        if seed == self.config.seeds[0]:
+            self._attempts(learned)
+
+    def parts(self) -> None:
+        """Train on parts of the examples, once the base is there."""
+        self._by_data(read_curriculum(self.home, self.config.families))
+
+    def _seed(self, seed: int, learned: Curriculum) -> pd.DataFrame:
+        tuned = self._sft(seed)
+        frames = [
+            self._measure("sft", seed, tuned, learned),
+            self._measure("dpo", seed, self._dpo(tuned, seed, learned), learned),
+        ]
+        for method in RL_METHODS:
+            result = self._rl(method, tuned, seed, learned)
+            frames.append(self._measure(method, seed, result, learned))
+        return pd.concat(frames, ignore_index=True)
+
+    @property
+    def _base_model(self) -> Path:
+        return self.out / "base" / "model"
 
     def _prepared(self) -> Curriculum:
         sizes = dict.fromkeys(SUITES, self.config.size) | {UNSEEN_SUITE: self.config.unseen_size}
@@ -188,11 +224,11 @@ class Nano:
             0,
         )
 
-    def _sft(self, base: Path, seed: int) -> Path:
+    def _sft(self, seed: int) -> Path:
         data = self._examples("solved", ("solved",), 1)
         return self._tuned(
-            "sft", self.out / f"seed-{seed}" / "sft", base, data, self.config.sft_epochs,
-            self.config.sft_rate, seed,
+            "sft", self.out / f"seed-{seed}" / "sft", self._base_model, data,
+            self.config.sft_epochs, self.config.sft_rate, seed,
         )  # fmt: skip
 
     def _examples(self, name: str, outcomes: tuple[Any, ...], per_task: int | None) -> Path:
@@ -256,7 +292,7 @@ class Nano:
             ),
         )  # fmt: skip
 
-    def _rl(self, method: str, tuned: Path, seed: int, learned: Curriculum) -> Path:
+    def _rl(self, method: Method, tuned: Path, seed: int, learned: Curriculum) -> Path:
         out = self.out / f"seed-{seed}" / method
         config = {
             "model": str(tuned), "out": out, "suites": SUITES, "stage": method, "method": method,
@@ -273,8 +309,9 @@ class Nano:
             ),
         )  # fmt: skip
 
-    def _by_data(self, base: Path, seed: int, learned: Curriculum) -> pd.DataFrame:
+    def _by_data(self, learned: Curriculum) -> pd.DataFrame:
         """Measure SFT on parts of its examples, mixed: they are in the order of the suites."""
+        seed = self.config.seeds[0]
         solved = self._examples("solved", ("solved",), 1)
         mixed = solved.with_name("mixed.jsonl")
         lines = solved.read_bytes().splitlines(keepends=True)
@@ -285,7 +322,7 @@ class Nano:
         frames = []
         for part in self.config.parts:
             model = self._tuned(
-                "sft", self.out / f"part-{part:g}", base, mixed, self.config.sft_epochs,
+                "sft", self.out / f"part-{part:g}", self._base_model, mixed, self.config.sft_epochs,
                 self.config.sft_rate, seed, part,
             )  # fmt: skip
             run = self.out / "played" / f"sft-{seed}-part-{part:g}"
@@ -295,12 +332,13 @@ class Nano:
                 _row("sft", seed, "held-out", own, part) for _, own in played.groupby("suite")
             ]
             frames.append(played.assign(fraction=part))
-        write_evaluations(self.out, self._rows)
+        self._write()
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
-    def _attempts(self, tuned: Path, seed: int, learned: Curriculum) -> Recovery:
-        """Let a verifier choose among several attempts of the SFT model."""
-        config = self.config
+    def _attempts(self, learned: Curriculum) -> Recovery:
+        """Let a verifier choose among several attempts of the first seed's SFT model."""
+        config, seed = self.config, self.config.seeds[0]
+        tuned = self.out / f"seed-{seed}" / "sft" / "model"
         graded = (self.out / "teacher", self.out / "played" / f"sft-{seed}-to-learn")
         attempts = Attempts(self.out, self.home, tuned, graded, seed, config.shape.context)
         self._say("a verifier, and what it chooses")
@@ -310,7 +348,7 @@ class Nano:
         tasks = some(learned.parts["held-out"], config.attempted)
         rows, found = attempts.played(tasks, config.attempts, chooser)
         self._rows += rows
-        write_evaluations(self.out, self._rows)
+        self._write()
         return found
 
     def _stage(self, out: Path, make: Callable[[bool], Path]) -> Path:
@@ -333,8 +371,12 @@ class Nano:
             )
             self._rows += [_row(method, seed, part, own) for _, own in played.groupby("suite")]
             frames.append(played.assign(method=method, seed=seed, part=part))
-        write_evaluations(self.out, self._rows)
+        self._write()
         return pd.concat(frames, ignore_index=True)
+
+    def _write(self) -> None:
+        if self._leads:
+            write_evaluations(self.out, self._rows)
 
     def _say(self, what: str) -> None:
         minutes = (time.monotonic() - self._started) / 60
