@@ -2,12 +2,14 @@
 
 The chat template leaves out most of what a large model is told: it keeps the question, the name of
 the first table (which tells the schema), and the end of each output. Numbers, ids and times are one
-piece, and never hold the space before them: a frequent one is the same single token in a question
-as in code, so that copying it takes a single look. An episode has about 100 tokens.
+piece, and no piece holds the space between two words, which is put back when text is decoded: a
+word is the same token in a question and as the first one in quotes, so that copying it takes a
+single look. An episode has about 100 tokens.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,9 +21,10 @@ from benchside.task import Frozen
 
 PAD, END, USER, SAYS, OUTPUT = "<|pad|>", "<|end|>", "<|user|>", "<|says|>", "<|output|>"
 TOOLS = "<|tools|>"
-_RUN = r"[A-Z_]{2,}(?:[ (,=*]+[A-Z_]{2,})+[ (]*"  # of SQL keywords and columns
-_NUMBER = r"\p{N}+(?:[-:]\p{N}+)*"  # ids and times too: without the space before, see above
-_PIECES = rf"{_RUN}|{_NUMBER}| ?[\p{{L}}_]+| ?[^\p{{L}}\p{{N}}\s_]+|\s"
+_WORD = r"[\p{L}\p{N}_]"
+_PIECES = rf"{_WORD}+(?:[-:]\p{{N}}+)*|[^\p{{L}}\p{{N}}_]+"  # ids and times are one
+_BETWEEN = rf"(?<={_WORD}) (?={_WORD})"
+_LAST = "\ue000"  # ends the last token of a piece; in no text
 
 CHAT_TEMPLATE = """\
 {%- if tools %}<|tools|>{% endif -%}
@@ -54,7 +57,7 @@ RESPONSE_TEMPLATE = {
 class Shape(Frozen):
     """Size of the model; two million parameters and less are enough for three suites."""
 
-    vocabulary: int = 1500
+    vocabulary: int = 4096
     width: int = 128
     layers: int = 3
     heads: int = 4
@@ -67,26 +70,46 @@ def question(prompt: str) -> str:
 
 
 def make_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """Train a tokenizer (byte-level BPE) that has the chat template."""
-    bpe = Tokenizer(models.BPE())
+    """Train a tokenizer (BPE, bytes where nothing else fits) that has the chat template."""
+    bpe = Tokenizer(models.BPE(end_of_word_suffix=_LAST, byte_fallback=True))
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [
+            pre_tokenizers.Split(Regex(_BETWEEN), "removed"),
             pre_tokenizers.Split(Regex(_PIECES), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    bpe.decoder = decoders.ByteLevel()
+    between = Regex(rf"(?<={_WORD}){_LAST}(?={_WORD})")
+    bpe.decoder = decoders.Sequence(
+        [
+            decoders.ByteFallback(), decoders.Fuse(), decoders.Replace(between, " "),
+            decoders.Replace(_LAST, ""),
+        ]
+    )  # fmt: skip
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary, special_tokens=[PAD, END, USER, SAYS, OUTPUT, TOOLS],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False,
+        vocab_size=vocabulary - 256, special_tokens=[PAD, END, USER, SAYS, OUTPUT, TOOLS],
+        end_of_word_suffix=_LAST, show_progress=False,
     )  # fmt: skip
     bpe.train_from_iterator(texts, trainer)
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bpe, pad_token=PAD, eos_token=END, clean_up_tokenization_spaces=False
+        tokenizer_object=_with_bytes(bpe),
+        pad_token=PAD,
+        eos_token=END,
+        clean_up_tokenization_spaces=False,
     )
     tokenizer.chat_template = CHAT_TEMPLATE
     tokenizer.response_template = RESPONSE_TEMPLATE
     return tokenizer
+
+
+def _with_bytes(bpe: Tokenizer) -> Tokenizer:
+    """Return the tokenizer with a token for each byte: what it has not seen is written in them.
+
+    As special tokens, which a trainer could add, they would be left out where text is decoded.
+    """
+    told = json.loads(bpe.to_str())
+    known = told["model"]["vocab"]
+    known |= {f"<0x{byte:02X}>": len(known) + byte for byte in range(256)}
+    return Tokenizer.from_str(json.dumps(told))
 
 
 def write_fresh(folder: Path, texts: Iterable[str], shape: Shape, seed: int) -> int:
