@@ -21,6 +21,7 @@ from benchside.rollout import Assignment
 from benchside.store import RunFolder
 from benchside.task_list import read_task_list
 from benchside_training.nano import attempts, episodes, pipeline
+from benchside_training.nano.chains import side_by_side
 from benchside_training.nano.curriculum import SUITES, AskedTask
 from benchside_training.nano.fresh import Shape
 from benchside_training.nano.pipeline import Nano, NanoConfig
@@ -92,6 +93,10 @@ def test_a_tiny_pipeline_goes_on_where_it_was_interrupted_and_ships(
     found = json.loads((config.out / "results.json").read_text())
     assert found["grpo"]["held-out"]["n"] == 3
     assert found["verifier"]["pass_k"]["n"] >= 3
+    side_by_side(config, console)  # finds all done, in processes of their own
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    assert {log.stem for log in (config.out / "logs").iterdir()} == {"0", "parts"}
+    assert "grpo 0%" in said.getvalue()
     rows = load_curves(config.out).evaluations
     assert {"base", "sft", "dpo", "ppo", "grpo"} == set(rows["stage"])
     assert set(rows["train_fraction"]) == {0.5, 1.0}
