@@ -37,9 +37,10 @@ class HeldOut:
         said = Counter(gram for own in questions.values() for gram in own)
         fewest = max(COMMON * len(questions), FEWEST_FRAMED)
         self._frame = {gram for gram, count in said.items() if count >= fewest}
+        self._asked = {name: own - self._frame for name, own in questions.items()}
         self._askers: dict[int, list[str]] = defaultdict(list)
-        for name, own in questions.items():
-            for gram in own - self._frame:
+        for name, own in self._asked.items():
+            for gram in own:
                 self._askers[gram].append(name)
 
     def __len__(self) -> int:
@@ -50,11 +51,18 @@ class HeldOut:
         if task.hash in self._hashes or (task.suite, task.task_id) in self._ids:
             return "is a held-out task"
         own = _grams(task.prompt) - self._frame
-        shared = Counter(name for gram in own for name in self._askers.get(gram, ()))
-        if shared:
-            name, count = shared.most_common(1)[0]
-            if count >= MOST_SHARED * len(own):
-                return f"asks nearly what held-out task {name} asks"
+        fewest = MOST_SHARED * len(own)
+        # whoever shares that many has one of any larger number of grams: those that few ask
+        rarest = sorted(own, key=lambda gram: len(self._askers.get(gram, ())))
+        able = {
+            name
+            for gram in rarest[: int(len(own) - fewest) + 1]
+            for name in self._askers.get(gram, ())
+        }
+        shared = {name: len(own & self._asked[name]) for name in sorted(able)}
+        name = max(shared, key=lambda name: shared[name], default=None)
+        if name is not None and shared[name] >= fewest:
+            return f"asks nearly what held-out task {name} asks"
         return None
 
 
