@@ -15,8 +15,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 demo: install
-	$(BIN)/benchside run cohorts power --limit 10 \
-	  --policy reference --policy do-nothing --policy constant --policy dump
+	$(BIN)/benchside run registry units wards --limit 10 \
+	  --tasks training/benchside_training/nano/weights/held_out.txt \
+	  --policy reference --policy nano --policy constant
 
 train-demo: install
 	$(BIN)/python -m benchside_training.nano training/nano.yaml
