@@ -22,7 +22,7 @@ def test_the_code_runs(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_policies_and_options_are_listed() -> None:
     first_column = [row.split("|")[1] for row in PAGE.splitlines() if row.startswith("| `")]
     named = set(re.findall(r"`([^`]+)`", " ".join(first_column)))
-    plugged = {"hf:PATH_OR_NAME", "vllm:PATH_OR_NAME"}  # by entry points
+    plugged = {"hf:PATH_OR_NAME", "vllm:PATH_OR_NAME", "nano"}  # by entry points
     assert named == {*POLICY_FORMS.values(), *PolicyOptions.model_fields, *plugged}
 
 

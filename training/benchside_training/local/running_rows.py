@@ -93,7 +93,7 @@ class RunningRows:
         count = len(keys)
         rows = torch.arange(count)
         for part, states in zip(held, (keys, values), strict=True):
-            part[rows, :, self._places] = states[:, :, 0]
+            part[rows, :, self._places] = states[:, :, 0].to(part.dtype)  # autocast mixes them
         return held[0][:count, :, : self.width], held[1][:count, :, : self.width]
 
     def clear(self) -> None:
