@@ -258,7 +258,7 @@ async def test_shutdown_leaves_nothing(manager: AsyncKernelManager) -> None:
     assert _mentions(mark)
     file = Path(manager.connection_file)
     process = manager.provisioner._kernel
-    manager.shutdown_wait_time = 120  # at most; half of it for the kernel; ipykernel's own way takes more
+    manager.shutdown_wait_time = 120  # half of it for the kernel; ipykernel takes more than 5 s
     await manager.shutdown_kernel()
     assert process.exited.result().code == 0  # it has ended by itself
     kernel.client.stop_channels()
