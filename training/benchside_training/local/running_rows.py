@@ -93,7 +93,7 @@ class RunningRows:
         count = len(keys)
         rows = torch.arange(count)
         for part, states in zip(held, (keys, values), strict=True):
-            part[rows, :, self._places] = states[:, :, 0].to(part.dtype)  # autocast mixes them
+            part[rows, :, self._places] = states[:, :, 0]
         return held[0][:count, :, : self.width], held[1][:count, :, : self.width]
 
     def clear(self) -> None:
@@ -117,9 +117,12 @@ class RunningRows:
             if had_rows * had_width > self._most_tokens:
                 return False
         self.clear()  # what was in it is copied out of the blocks anew
-        for layer, (keys, _) in pools.items():
-            shape = (had_rows, keys.shape[2], had_width, keys.shape[3])
-            self._layers[layer] = (lazy_zeros(shape, keys), lazy_zeros(shape, keys))
+        for layer, pool in pools.items():  # autocast gives keys and values other dtypes
+            keys, values = (
+                lazy_zeros((had_rows, part.shape[2], had_width, part.shape[3]), part)
+                for part in pool
+            )
+            self._layers[layer] = (keys, values)
         return True
 
     def _load(

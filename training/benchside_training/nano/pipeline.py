@@ -156,7 +156,7 @@ class Nano:
         teacher = play_teacher(self.out / "teacher", taught, self.config.samples, seed=0)
         self._say(f"{len(teacher)} episodes, {_solved(teacher):.0%} of them right")
         base = self._base(taught)
-        self._examples("solved", ("solved",), 1)
+        self._examples("solved", ("solved",), 1)  # before the chains, all of which want them
         frames = [self._measure("base", 0, base, learned)]
         chains()
         frames += [self._seed(seed, learned) for seed in self.config.seeds]
