@@ -667,7 +667,7 @@ async def test_a_fork_whose_handles_are_dropped_fails_at_once_and_is_ended() -> 
             with pytest.raises(KernelStartError, match="a process may open 3,"):
                 await taking
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        await until(lambda: below(os.getpid()) == before)
+        await until(lambda: set(below(os.getpid())) <= set(before))  # others end as they like
         assert await _served(made, a_request()) == "forked"
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
