@@ -10,11 +10,13 @@ from benchside.runs import Run, load_run
 from benchside.statistics import scores
 from benchside.store import write_atomically
 
+MEASURES = ("pass@k", "best@k", "weighted@k")
+
 
 def evaluation_rows(
     run: Path, stage: str, seed: int, train_fraction: float = 1.0
 ) -> list[EvaluationRow]:
-    """Return pass@k, and best@k where a verifier has scored the run, by suite and split.
+    """Return pass@k, and best@k and weighted@k of a scored run, by suite and split.
 
     Args:
         run: folder of a run of one policy, with several samples for k above 1.
@@ -24,7 +26,7 @@ def evaluation_rows(
     rows = []
     for split, own in loaded.episodes.groupby("split"):
         found = scores(Run(loaded.paths, own.reset_index(drop=True), ()))
-        wanted = found[found["measure"].isin(("pass@k", "best@k")) & found["value"].notna()]
+        wanted = found[found["measure"].isin(MEASURES) & found["value"].notna()]
         rows += [
             EvaluationRow(
                 stage=stage, seed=seed, suite=row["suite"], split=str(split), n=row["n"],

@@ -77,8 +77,9 @@ class EvaluationRow(BaseModel):
     Args:
         stage: after which the policy was measured; "base" before any training.
         n: number of tasks; k: samples of each that count.
-        measure: what success of k samples is: any of them solves the task, or the one does that a
-            verifier scores highest. With k = 1 both are the rate of success.
+        measure: what success of k samples is: any of them solves the task, the one does that a
+            verifier scores highest, or the answer does whose samples have the highest scores in
+            sum. With k = 1 all are the rate of success.
         success, low, high: from 0 to 1, with its 95% interval.
         train_fraction: share of the training data that the policy was trained on, from 0 to 1.
         step: of the stage, counted from 1, where it was measured on the way; of such rows the last
@@ -93,7 +94,7 @@ class EvaluationRow(BaseModel):
     split: str
     n: int
     k: int = 1
-    measure: Literal["pass@k", "best@k"] = "pass@k"
+    measure: Literal["pass@k", "best@k", "weighted@k"] = "pass@k"
     success: float
     low: float | None = None
     high: float | None = None

@@ -101,7 +101,7 @@ def test_a_tiny_pipeline_goes_on_where_it_was_interrupted_and_ships(
     assert {"base", "sft", "dpo", "ppo", "grpo"} == set(rows["stage"])
     assert set(rows["train_fraction"]) == {0.5, 1.0}
     assert {("pass@k", 4), ("best@k", 4)} <= set(zip(rows["measure"], rows["k"], strict=True))
-    assert "best@4 by the verifier" in said.getvalue()
+    assert "best@4: the attempt that the verifier scores highest" in said.getvalue()
 
     weights = tmp_path / "weights"
     shutil.copytree(config.out / "home", config.out / "as-users-have-them", symlinks=True)

@@ -43,6 +43,7 @@ def test_the_table_is_printed_and_written(tmp_path: Path) -> None:
         {
             "group": ["a", "a", "b", "b"], "task_id": ["1", "1", "2", "2"],
             "outcome": ["solved", "wrong"] * 2, "verifier_score": [0.9, 0.1, 0.1, 0.9],
+            "vote": ["1", "2", "1", "2"],
         }
     )  # fmt: skip
     by_data = episodes("sft", BEFORE).assign(fraction=0.25)
@@ -54,9 +55,9 @@ def test_the_table_is_printed_and_written(tmp_path: Path) -> None:
     assert kept["grpo"]["held-out"]["n"] == 8
     assert kept["sft on parts of its examples"]["0.25"]["value"] == pytest.approx(0.25)
     assert kept["verifier"]["pass_k"]["value"] == 1.0
-    assert kept["verifier"]["share"]["value"] == pytest.approx(0.0)
+    assert kept["verifier"]["choices"]["best"]["recovered"]["value"] == pytest.approx(0.0)
     text = (tmp_path / "results.md").read_text()
-    assert "| recovered of pass@2 - pass@1 | 0.0% (-100.0% to 100.0%) n=2 |" in text
+    assert "| recovered of pass@2 - pass@1 by best@2 | 0.0% (-100.0% to 100.0%) n=2 |" in text
     lines = text.splitlines()
     assert {line.count("|") for line in lines} == {6, 0, 3}
     assert "75.0%" in next(line for line in lines if line.startswith("| grpo"))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchside.statistics import attempts, best_at, majority_at, pass_at, pass_hat
+from benchside.statistics import attempts, best_at, majority_at, pass_at, pass_hat, weighted_at
 
 DRAWS = st.integers(1, 7).flatmap(
     lambda n: st.tuples(
@@ -39,6 +39,15 @@ def test_every_measure_is_the_mean_over_all_draws(case) -> None:
         names = [name for name, count in counted if count == counted[0][1]]
         elected.append(mean([rewards[i] for i in drawn if votes[i] in names] or [0.0]))
     assert majority_at(rewards, votes, k) == pytest.approx(mean(elected))
+    weighted = []
+    for drawn in combinations(range(n), k):
+        sums = Counter({votes[i]: 0.0 for i in drawn if votes[i] is not None})
+        for i in drawn:
+            if votes[i] is not None:
+                sums[votes[i]] += scores[i]
+        names = [name for name, weight in sums.items() if weight == max(sums.values())]
+        weighted.append(mean([rewards[i] for i in drawn if votes[i] in names] or [0.0]))
+    assert weighted_at(rewards, votes, scores, k) == pytest.approx(mean(weighted))
     if k == n or len(set(scores)) == n:
         assert best_at(rewards, scores, k) == pytest.approx(mean(tops))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchside.curves import EvaluationRow
 from benchside.runs import load_run
+from benchside.statistics.scores import votes
 from benchside_training import examples, verifier, verifier_scores
 from benchside_training.evaluation_rows import evaluation_rows
 from benchside_training.nano.curriculum import AskedTask
@@ -72,7 +73,7 @@ class Attempts:
             chooser: folder of the verifier.
 
         Returns:
-            pass@k and best@k by suite, and how much the verifier's choice recovers.
+            pass@k and best@k by suite, and how much of the difference choosing recovers.
         """
         run = self.out / "played" / f"sft-{self.seed}-attempts"
         play_model(run, self.model, tasks, samples, self.seed)
@@ -85,4 +86,5 @@ class Attempts:
             row.model_copy(update={"split": SPLIT})
             for row in evaluation_rows(run, "sft", self.seed)
         ]
-        return rows, recovery(load_run(run).episodes, min(BEST_OF, samples))
+        played = load_run(run)
+        return rows, recovery(played.episodes.assign(vote=votes(played)), min(BEST_OF, samples))

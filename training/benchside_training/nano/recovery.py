@@ -1,8 +1,10 @@
-"""`Recovery`: how much of what k attempts offer a verifier's choice among them brings home.
+"""`Recovery`: how much of what k attempts offer a choice among them brings home.
 
-One attempt solves a task with probability pass@1, one of k attempts with pass@k. Whoever takes the
-attempt that a verifier scores highest solves best@k: the share of the difference that is recovered
-is (best@k - pass@1) / (pass@k - pass@1). Its interval is by draws of whole template families.
+One attempt solves a task with probability pass@1, one of k attempts with pass@k. A choice among the
+k solves a share in between: of the difference, (chosen - pass@1) / (pass@k - pass@1) is recovered.
+Three choices are measured: the attempt that a verifier scores highest (best@k), the most frequent
+answer (majority@k), and the one whose attempts have the highest scores in sum (weighted@k).
+Intervals are by draws of whole template families.
 """
 
 from __future__ import annotations
@@ -13,29 +15,41 @@ import numpy as np
 import pandas as pd
 
 from benchside.episode import UNSCORED
-from benchside.statistics.attempts import best_at, pass_at
+from benchside.statistics.attempts import best_at, majority_at, pass_at, weighted_at
 from benchside.statistics.estimate import Estimate, clustered_mean
 
 DRAWS = 2000
+CHOICES = ("best", "majority", "weighted")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a way to choose solves, and the share that it recovers.
+
+    `recovered` has no value where more attempts solve no more.
+    """
+
+    solved: Estimate
+    recovered: Estimate
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """Of `k` attempts; `share` has no value where more attempts solve no more."""
+    """Of `k` attempts; `choices` by the names of `CHOICES`."""
 
     k: int
     pass_1: Estimate
     pass_k: Estimate
-    best_k: Estimate
-    share: Estimate
+    choices: dict[str, Choice]
 
 
 def recovery(episodes: pd.DataFrame, k: int) -> Recovery:
     """Return what the episodes of several attempts at each task come to.
 
     Args:
-        episodes: of one policy, as of `load_run`, all with a `verifier_score`; tasks with fewer
-            than k scored attempts are left out.
+        episodes: of one policy, as of `load_run`, all with a `verifier_score`, and what they
+            submitted as `vote` (see `benchside.statistics.scores.votes`); tasks with fewer than k
+            scored attempts are left out.
     """
     scored = episodes[~episodes["outcome"].isin(UNSCORED)]
     rows, families, tasks = [], [], []
@@ -43,21 +57,28 @@ def recovery(episodes: pd.DataFrame, k: int) -> Recovery:
         if len(own) < k:
             continue
         solved = (own["outcome"] == "solved").astype(float).tolist()
+        scores, votes = own["verifier_score"].tolist(), own["vote"].tolist()
         count = int(sum(solved))
         rows.append(
             (
                 pass_at(len(own), count, 1), pass_at(len(own), count, k),
-                best_at(solved, own["verifier_score"].tolist(), k),
+                best_at(solved, scores, k), majority_at(solved, votes, k),
+                weighted_at(solved, votes, scores, k),
             )
         )  # fmt: skip
         families.append(str(family))
         tasks.append(str(task))
-    rates = np.array(rows, dtype=float).reshape(-1, 3)  # (tasks, 3): pass@1, pass@k, best@k
-    one, offered, best = (clustered_mean(column.tolist(), families, tasks) for column in rates.T)
-    return Recovery(k, one, offered, best, _share(rates, families))
+    rates = np.array(rows, dtype=float).reshape(-1, 2 + len(CHOICES))
+    one, offered, *chosen = (clustered_mean(column.tolist(), families, tasks) for column in rates.T)
+    choices = {
+        name: Choice(solved, _share(rates[:, [0, 1, 2 + number]], families))
+        for number, (name, solved) in enumerate(zip(CHOICES, chosen, strict=True))
+    }
+    return Recovery(k, one, offered, choices)
 
 
 def _share(rates: np.ndarray, families: list[str]) -> Estimate:
+    """The share that is recovered, of rates (tasks, 3): pass@1, pass@k, chosen."""
     codes, names = pd.factorize(pd.Series(families, dtype=object))
     sums = np.zeros((len(names), 3))
     np.add.at(sums, codes, rates)
@@ -71,5 +92,5 @@ def _share(rates: np.ndarray, families: list[str]) -> Estimate:
 
 
 def _ratio(sums: np.ndarray) -> float | None:
-    one, offered, best = map(float, sums)
-    return (best - one) / (offered - one) if offered - one > 1e-9 else None
+    one, offered, chosen = map(float, sums)
+    return (chosen - one) / (offered - one) if offered - one > 1e-9 else None

@@ -16,6 +16,11 @@ from benchside.store import write_atomically
 from benchside_training.nano.episodes import success
 from benchside_training.nano.pipeline import MEASURED, METHODS, Measured
 
+CHOOSES = {
+    "best": "the attempt that the verifier scores highest",
+    "majority": "the most frequent answer",
+    "weighted": "the answer with the highest scores in sum",
+}
 BEFORE = {"sft": "base", "dpo": "sft", "ppo": "sft", "grpo": "sft"}
 
 
@@ -76,9 +81,10 @@ def _further(measured: Measured) -> list[list[str]]:
     } | {
         "sft, pass@1": found.pass_1,
         f"sft, pass@{found.k}": found.pass_k,
-        f"sft, best@{found.k} by the verifier": found.best_k,
-        f"recovered of pass@{found.k} - pass@1": found.share,
     }
+    for name, choice in found.choices.items():
+        rows[f"sft, {name}@{found.k}: {CHOOSES[name]}"] = choice.solved
+        rows[f"recovered of pass@{found.k} - pass@1 by {name}@{found.k}"] = choice.recovered
     return [[name, f"{percent(one)} n={one.n}"] for name, one in rows.items()]
 
 

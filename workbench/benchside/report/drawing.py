@@ -12,7 +12,7 @@ WIDTH_IN = 8.0
 # Okabe and Ito's colours, which people with a colour vision deficiency can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
-LINES = {"pass@k": "o-", "best@k": "s--", "majority@k": "^:"}
+LINES = {"pass@k": "o-", "best@k": "s--", "majority@k": "^:", "weighted@k": "D-."}
 PANELS_ABREAST = 3
 
 

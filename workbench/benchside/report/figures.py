@@ -181,7 +181,7 @@ def _frontier(
 
 
 def attempts_figure(scored: pd.DataFrame) -> str:
-    """Draw pass@k, majority@k and best@k over k, one panel for each suite.
+    """Draw pass@k, majority@k, best@k and weighted@k over k, one panel for each suite.
 
     Args:
         scored: as `benchside.statistics.scores.scores` gives them, of a run with several samples.

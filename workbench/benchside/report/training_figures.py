@@ -66,7 +66,7 @@ def data_figure(evaluations: pd.DataFrame) -> str:
 
 
 def samples_figure(evaluations: pd.DataFrame) -> str:
-    """Draw pass@k and best@k against k, by method, of policies trained on all their data."""
+    """Draw measures of k samples against k, by method, of policies trained on all their data."""
     whole = evaluations[evaluations["train_fraction"] == 1]
     return _against(whole, "k", "samples k", 1.0, ["stage", "measure"])
 

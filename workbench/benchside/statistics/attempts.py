@@ -6,10 +6,10 @@ Each is the mean over all ways to draw k of the n samples without putting any ba
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import combinations, groupby
-from math import comb
+from math import comb, fsum
 
 MAX_DRAWS = 1_000
 
@@ -56,20 +56,39 @@ def majority_at(rewards: Sequence[float], votes: Sequence[Hashable | None], k: i
     Of answers with equally many votes each is as likely; no vote at all is worth 0. Over more than
     `MAX_DRAWS` ways to draw, as many are taken at random, the same in every call.
     """
+    return weighted_at(rewards, votes, [1.0] * len(votes), k)
+
+
+def weighted_at(
+    rewards: Sequence[float], votes: Sequence[Hashable | None], scores: Sequence[float], k: int
+) -> float:
+    """Return weighted@k: as majority@k, where each vote counts what a verifier gives its sample.
+
+    Args:
+        scores: of a verifier, one per sample, at least 0.
+
+    Source: Y. Li et al., arXiv:2206.02336 (DiVeRSe), equation 1.
+    """
     if None not in votes and len(set(rewards)) == 1:
         return rewards[0]
     numbers: Iterable[Sequence[int]] = combinations(range(len(votes)), k)
     if comb(len(votes), k) > MAX_DRAWS:
         generator = random.Random(0)
         numbers = [generator.sample(range(len(votes)), k) for _ in range(MAX_DRAWS)]
-    worth = [_elected([(votes[number], rewards[number]) for number in drawn]) for drawn in numbers]
+    samples = list(zip(votes, rewards, scores, strict=True))
+    worth = [_elected([samples[number] for number in drawn]) for drawn in numbers]
     return sum(worth) / len(worth)
 
 
-def _elected(drawn: Sequence[tuple[Hashable | None, float]]) -> float:
-    counts = Counter(vote for vote, _ in drawn if vote is not None)
-    if not counts:
+def _elected(drawn: Sequence[tuple[Hashable | None, float, float]]) -> float:
+    """The mean reward of the samples of the answer that has most weight; 0 without any vote."""
+    weights: defaultdict[Hashable, list[float]] = defaultdict(list)
+    for vote, _, score in drawn:
+        if vote is not None:
+            weights[vote].append(score)
+    if not weights:
         return 0.0
-    most = max(counts.values())
-    worth = [reward for vote, reward in drawn if vote is not None and counts[vote] == most]
+    sums = {vote: fsum(own) for vote, own in weights.items()}  # exact: ties do not hang on order
+    most = max(sums.values())
+    worth = [reward for vote, reward, _ in drawn if vote is not None and sums[vote] == most]
     return sum(worth) / len(worth)

@@ -19,7 +19,7 @@ import pandas as pd
 
 from benchside.episode import UNSCORED
 from benchside.runs import Run
-from benchside.statistics.attempts import best_at, majority_at, pass_at, pass_hat
+from benchside.statistics.attempts import best_at, pass_at, pass_hat, weighted_at
 from benchside.statistics.estimate import Estimate, clustered_mean
 
 By = Literal["suite", "category"]
@@ -43,23 +43,23 @@ def scores(
 
     Args:
         by: "category" for rows of each category; `category` is missing otherwise.
-        verifier: a score of each episode, indexed by run and episode id, for best@k; None for
-            those that lie beside the runs (`verifier_scores.jsonl`).
+        verifier: a score of each episode, indexed by run and episode id, for best@k and
+            weighted@k; None for those that lie beside the runs (`verifier_scores.jsonl`).
         beside: runs to take floor and contamination from, where `run` has none; only their
             episodes of the same tasks count.
 
     Returns:
-        Columns `COLUMNS`. `measure` is success (of episodes), reward, pass@k, pass^k, majority@k
-        and best@k (of tasks; `k` says which), duration_s and the like (means per scored episode),
-        floor (success of the best policy of `FLOOR_POLICIES`), contamination (success of the
-        same model as `blind:MODEL`) or memorised (success of `memoriser`). Tasks with fewer than k
-        scored samples are left out of measures of k; n counts what was averaged, clusters the
-        groups of tasks. `source` is the run that a floor or baseline comes from where it is
+        Columns `COLUMNS`. `measure` is success (of episodes), reward, pass@k, pass^k, majority@k,
+        best@k and weighted@k (of tasks; `k` says which), duration_s and the like (means per scored
+        episode), floor (success of the best policy of `FLOOR_POLICIES`), contamination (success of
+        the same model as `blind:MODEL`) or memorised (success of `memoriser`). Tasks with fewer
+        than k scored samples are left out of measures of k; n counts what was averaged, clusters
+        the groups of tasks. `source` is the run that a floor or baseline comes from where it is
         another one.
     """
     episodes = run.episodes.assign(
         environment_s=run.episodes["start_s"].fillna(0) + run.episodes["kernel_s"],
-        vote=_votes(run),
+        vote=votes(run),
         score=run.episodes["verifier_score"] if verifier is None else _aligned(run, verifier),
     )
     keys = ["suite"] if by == "suite" else ["suite", "category"]
@@ -107,6 +107,10 @@ def _measures_at(scored: pd.DataFrame, k: int) -> dict[str, Callable[[pd.DataFra
     def solved(task: pd.DataFrame) -> int:
         return int((task["outcome"] == "solved").sum())
 
+    def elected(task: pd.DataFrame, weights: list[float]) -> float:
+        rewards = (task["outcome"] == "solved").astype(float).tolist()
+        return weighted_at(rewards, task["vote"].tolist(), weights, k)
+
     measures: dict[str, Callable[[pd.DataFrame], float]] = {
         "pass@k": lambda task: pass_at(len(task), solved(task), k)
     }
@@ -114,14 +118,13 @@ def _measures_at(scored: pd.DataFrame, k: int) -> dict[str, Callable[[pd.DataFra
         return measures
     measures |= {
         "pass^k": lambda task: pass_hat(len(task), solved(task), k),
-        "majority@k": lambda task: majority_at(
-            (task["outcome"] == "solved").astype(float).tolist(), task["vote"].tolist(), k
-        ),
+        "majority@k": lambda task: elected(task, [1.0] * len(task)),
     }
     if len(scored) and scored["score"].notna().all():
         measures["best@k"] = lambda task: best_at(
             task["reward"].tolist(), task["score"].tolist(), k
         )
+        measures["weighted@k"] = lambda task: elected(task, task["score"].tolist())
     return measures
 
 
@@ -189,8 +192,8 @@ def _group(task: pd.DataFrame) -> Hashable:
     return str(task["suite"].iloc[0]), str(task["group"].iloc[0])
 
 
-def _votes(run: Run) -> pd.Series:
-    """What each episode submitted, in a form that is equal for equal answers; None for nothing.
+def votes(run: Run) -> pd.Series:
+    """Return what each episode submitted, equal for equal answers; None for nothing.
 
     Where no task has several samples of a policy nothing is voted on, and no transcript is read.
     """
