@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from textwrap import indent
@@ -20,7 +21,7 @@ from typing import Any
 
 import nbformat
 from nbformat.notebooknode import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_notebook
 from pydantic import JsonValue, ValidationError
 
 from benchside.episode import Episode
@@ -64,16 +65,14 @@ class TurnRecord(Frozen):
 def to_notebook(episode: Episode) -> NotebookNode:
     """Return the notebook of an episode."""
     cells = [
-        new_markdown_cell(_task_text(episode), id="task", metadata=_tagged("task")),
-        new_code_cell(
-            episode.setup_source, id="setup", execution_count=1, metadata=_tagged("setup")
-        ),
+        _markdown("task", _task_text(episode), _tagged("task")),
+        _code("setup", episode.setup_source, 1, _tagged("setup")),
     ]
     executed = 1
     for number, turn in enumerate(episode.turns, start=1):
         executed += turn.result is not None
         cells += _turn_cells(number, turn, executed)
-    cells.append(new_markdown_cell(_grade_text(episode), id="grade", metadata=_tagged("grade")))
+    cells.append(_markdown("grade", _grade_text(episode), _tagged("grade")))
     header = episode.model_dump(mode="json", exclude={"turns", "setup_source"})
     metadata = {
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
@@ -183,16 +182,11 @@ def _turn_cells(number: int, turn: Turn, execution_count: int) -> list[NotebookN
     kind = "action" if result.submission is None else "draft" if action.draft else "submission"
     if kind == "draft":  # what it left behind was gone, and `submit` works once in a kernel
         tags[result.status] = ["skip-execution"]
-    code = new_code_cell(
-        result.source,
-        id=result.cell_id,
-        execution_count=execution_count,
-        metadata={
-            "benchside": {"kind": kind, "turn": metadata["turn"]},
-            **({"tags": tags[result.status]} if result.status in tags else {}),
-        },
-        outputs=[nbformat.from_dict(output) for output in result.outputs],
-    )
+    described = {
+        "benchside": {"kind": kind, "turn": metadata["turn"]},
+        **({"tags": tags[result.status]} if result.status in tags else {}),
+    }
+    code = _code(result.cell_id, result.source, execution_count, described, result.outputs)
     if not text:
         return [code]
     return [_markdown(f"turn-{number:03d}", text, _tagged("thought")), code]
@@ -200,7 +194,26 @@ def _turn_cells(number: int, turn: Turn, execution_count: int) -> list[NotebookN
 
 def _markdown(cell_id: str, text: str, metadata: dict[str, Any]) -> NotebookNode:
     flat = {"benchside": {**metadata.pop("benchside"), **metadata}}
-    cell: NotebookNode = new_markdown_cell(text, id=cell_id, metadata=flat)
+    cell: NotebookNode = nbformat.from_dict(
+        {"id": cell_id, "cell_type": "markdown", "source": text, "metadata": flat}
+    )
+    return cell
+
+
+def _code(
+    cell_id: str,
+    source: str,
+    execution_count: int,
+    metadata: dict[str, Any],
+    outputs: Sequence[dict[str, Any]] = (),
+) -> NotebookNode:
+    """A code cell; the notebook is checked as a whole, which costs much less than each cell."""
+    cell: NotebookNode = nbformat.from_dict(
+        {
+            "id": cell_id, "cell_type": "code", "source": source, "metadata": metadata,
+            "execution_count": execution_count, "outputs": list(outputs),
+        }
+    )  # fmt: skip
     return cell
 
 

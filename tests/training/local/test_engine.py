@@ -22,7 +22,7 @@ from transformers import (
 from benchside.errors import InfrastructureError, InputError, PolicyError
 from benchside_training.local.engine import PARKED, Engine
 from benchside_training.local.paged_cache import BLOCK
-from benchside_training.local.sampling import Sampling
+from benchside_training.local.sampling import Sampling, draw
 from benchside_training.local.sequence import Sampled
 from tests.training.local.small import llama
 
@@ -112,6 +112,21 @@ async def test_a_seeded_request_draws_the_same_in_any_company() -> None:
     assert found[-2].ids == alone.ids == generated(model, ids, seeded)
     assert unseeded[0].ids != unseeded[1].ids
     assert alone.logprobs == pytest.approx(expected_logprobs(model, ids, alone, seeded), abs=1e-4)
+
+
+def test_every_row_draws_what_multinomial_draws() -> None:
+    logits = torch.randn(16, 5000, generator=torch.Generator().manual_seed(0))
+    sampling = Sampling(1, frozenset())
+    generators, theirs = (
+        [torch.Generator().manual_seed(seed) for seed in range(len(logits))] for _ in range(2)
+    )
+    for _ in range(20):
+        found = draw(logits, [sampling] * len(logits), generators)
+        wanted = [
+            int(torch.multinomial(row.softmax(-1), 1, generator=generator))
+            for row, generator in zip(logits, theirs, strict=True)
+        ]
+        assert found.ids == wanted
 
 
 def expected_logprobs(
