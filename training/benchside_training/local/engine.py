@@ -36,6 +36,7 @@ from benchside_training.local.sequence import Sampled, TokenSequence
 from benchside_training.local.token_engine import refuse_too_long
 
 PREFILL_TOKENS = 4096  # at most so many, padding included, are encoded between two sampled tokens
+GATHERING = 4  # passes of one token for which new ones wait at most, while others are sampled
 PARKED = 2  # sequences between turns, or ended, that are kept for each that is being sampled
 CLOSE_DEADLINE_S = 30.0
 
@@ -86,6 +87,7 @@ class Engine:
         self._running: list[TokenSequence] = []
         self._parked: dict[bytes, TokenSequence] = {}  # by cached ids; unused for longest first
         self._index = PrefixIndex()
+        self._gathering = 0  # passes for which new tokens have waited
         self._commands: deque[tuple[Callable[[], None], Future[None]]] = deque()
         self._changed = threading.Condition()
         self._closing = False
@@ -183,8 +185,18 @@ class Engine:
             one = self._waiting.popleft()
             if not one.future.cancelled():
                 self._running.append(one)
-        self._forward(*self._prefill_batch())
+        if self._gathered():
+            self._forward(*self._prefill_batch())
         self._forward([one for one in self._running if one.pending == 1], 1)
+
+    def _gathered(self) -> bool:
+        """Whether new tokens are encoded now: few wait for more, since each pass has its price."""
+        new = sum(one.pending > 1 for one in self._running)
+        self._gathering = self._gathering + 1 if new else 0
+        if GATHERING * new < len(self._running) and self._gathering < GATHERING:
+            return False
+        self._gathering = 0
+        return True
 
     def _prefill_batch(self) -> tuple[list[TokenSequence], int]:
         """The sequences with more than one new token that fit into one pass, and its width."""

@@ -92,15 +92,15 @@ class LocalPolicy:
         """
         started = time.monotonic()
         shown, notes = compacted(conversation, self.options.compact_chars)
-        context = await asyncio.to_thread(self._context, shown, notes)
+        context = self._continued(shown, notes)
+        if context is None:  # a whole conversation takes long enough to be worth a thread
+            context = await asyncio.to_thread(self._opened, shown)
         sampled = await self.engine.sample(
             context.ids, self._sampling(conversation.draw), known=len(context.ids) - context.new
         )
         spent = Usage(input_tokens=len(context.ids), output_tokens=len(sampled.ids), requests=1)
         asker().spent.append(spent)
-        action = await asyncio.to_thread(
-            self._action, conversation, context, sampled.ids, sampled.cut_off
-        )
+        action = self._action(conversation, context, sampled.ids, sampled.cut_off)
         return action.model_copy(
             update={
                 "compacted": notes,
@@ -151,26 +151,32 @@ class LocalPolicy:
             seed=seed_of(asked.seed, draw),
         )
 
-    def _context(self, conversation: Conversation, notes: int) -> _Context:
-        """The turns' own ids and the delta; the whole conversation where there is none.
+    def _continued(self, conversation: Conversation, notes: int) -> _Context | None:
+        """The turns' own ids and the delta; None where there is none.
 
         Args:
             notes: observations that are shown as notes; the model has to be given all anew where
                 they were fewer the turn before.
         """
-        tools = self._form.tools(conversation.tools)
+        if not conversation.turns or conversation.turns[-1].action.compacted != notes:
+            return None
+        history = token_history([turn.action.tokens for turn in conversation.turns])
+        if not history:
+            return None
+        last = conversation.turns[-1]
         with self._tokenizing:
-            if conversation.turns and conversation.turns[-1].action.compacted == notes:
-                history = token_history([turn.action.tokens for turn in conversation.turns])
-                last = conversation.turns[-1]
-                delta = history and self._template.delta(
-                    last.action.message, last.observations, tools,
-                    ended=history[-1] in self.stop_ids,
-                )  # fmt: skip
-                if history and delta:
-                    return _Context(history + delta, len(delta), False)
+            delta = self._template.delta(
+                last.action.message, last.observations, self._form.tools(conversation.tools),
+                ended=history[-1] in self.stop_ids,
+            )  # fmt: skip
+        return _Context(history + delta, len(delta), False) if delta else None
+
+    def _opened(self, conversation: Conversation) -> _Context:
+        """The whole conversation."""
+        with self._tokenizing:
+            tools = self._form.tools(conversation.tools)
             ids = self._template.whole(conversation.messages, tools)
-            return _Context(ids, len(ids), bool(conversation.turns))
+        return _Context(ids, len(ids), bool(conversation.turns))
 
     def _action(
         self, conversation: Conversation, context: _Context, ids: list[int], cut_off: bool
