@@ -21,6 +21,7 @@ from benchside.policy import Policy, ToolName, Turn, Usage
 from benchside.rollout import Assignment
 from benchside.store import EpisodeRow, RunFolder
 from benchside.task import Split, TaskSpec, content_hash
+from benchside.uncollected import uncollected
 from benchside_kernels.backend import KernelMaker
 
 ATTEMPTS = 2  # an episode that infrastructure spoiled is run once more
@@ -47,7 +48,8 @@ def select(
         and (only is None or task.task_id in only)
     )  # fmt: skip
     if limit is None:
-        return list(tasks)
+        with uncollected():
+            return list(tasks)
     by_category: dict[str, list[tuple[str, str]]] = {}  # of many tasks only hash and id are kept
     for task in tasks:
         by_category.setdefault(task.category, []).append((task.hash, task.task_id))

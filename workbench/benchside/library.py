@@ -43,6 +43,7 @@ from benchside.manifests import manifest
 from benchside.suite import Builder, BuildOptions, SuiteBuild, SuiteManifest
 from benchside.task import AnswerKey, ServiceRef, TaskSpec, content_hash
 from benchside.task_index import TaskIndex
+from benchside.uncollected import uncollected
 from benchside_kernels.image import (
     HOME_VARIABLE,
     KernelImage,
@@ -123,7 +124,8 @@ def _checked_image(ref: str, images: Path) -> KernelImage:
 def _answer_keys(path: Path, sha256: str) -> Mapping[str, AnswerKey]:
     _check_hash(path, sha256, path.parent.name)
     keys = (AnswerKey.model_validate_json(line) for line in _lines(path))
-    return {key.task_id: key for key in keys}
+    with uncollected():
+        return {key.task_id: key for key in keys}
 
 
 def prepare(

@@ -10,6 +10,7 @@ neither is any task of `UNSEEN_SUITE`.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -54,10 +55,12 @@ def read_curriculum(home: Path, families: int) -> Curriculum:
         DataMissingError: a suite is not prepared.
     """
     suites = {name: open_suite(name, home) for name in SUITES}
-    chosen = {name: _shortest(suite, families) for name, suite in suites.items()}
+    chosen: dict[str, tuple[str, ...]] = {}
     parts: dict[Part, list[AskedTask]] = defaultdict(list)
     for name, suite in suites.items():
-        for task in select(suite, "train", None):
+        tasks = select(suite, "train", None)
+        chosen[name] = _shortest(suite, tasks, families)
+        for task in tasks:
             if task.group in chosen[name]:
                 parts[part_of(task)].append((suite, task))
         parts["unseen-templates"] += [(suite, one) for one in select(suite, "test", MOST_UNSEEN)]
@@ -81,10 +84,10 @@ def part_of(task: TaskSpec) -> Part:
     return dealt[int(task.hash[:8], 16) % len(dealt)]
 
 
-def _shortest(suite: Suite, families: int) -> tuple[str, ...]:
-    """The answerable families of the split `train` with the shortest solutions."""
+def _shortest(suite: Suite, tasks: Sequence[TaskSpec], families: int) -> tuple[str, ...]:
+    """The answerable families of a suite's tasks with the shortest solutions."""
     lengths: dict[str, list[int]] = defaultdict(list)
-    for task in select(suite, "train", None):
+    for task in tasks:
         key = suite.answer_key(task.task_id)
         if key.value is not None:
             lengths[task.group].append(sum(map(len, key.solution)))
