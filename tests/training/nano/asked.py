@@ -23,12 +23,12 @@ def suite(name: str, tasks: list[TaskSpec] | None = None) -> Any:
 
 
 def episodes(
-    method: str, solved: list[bool], part: str = "held-out", seed: int = 0
+    method: str, solved: list[bool], measured: str = "held-out", seed: int = 0
 ) -> pd.DataFrame:
     """One episode a task, two tasks to a family."""
     return pd.DataFrame(
         {
-            "method": method, "seed": seed, "part": part, "suite": "wards",
+            "method": method, "seed": seed, "measured": measured, "suite": "wards",
             "group": [f"g{number // 2}" for number in range(len(solved))],
             "task_id": [f"t{number}" for number in range(len(solved))],
             "outcome": ["solved" if one else "wrong" for one in solved],

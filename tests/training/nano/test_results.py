@@ -34,9 +34,9 @@ def test_a_gain_is_of_the_same_tasks_over_all_seeds() -> None:
 
 def test_the_table_is_printed_and_written(tmp_path: Path) -> None:
     frames = [
-        episodes(method, AFTER if method in ("ppo", "grpo") else BEFORE, part)
+        episodes(method, AFTER if method in ("ppo", "grpo") else BEFORE, measured)
         for method in ("base", "sft", "dpo", "ppo", "grpo")
-        for part in ("held-out", "unseen-templates", "unseen-suite")
+        for measured in ("held-out", "held-out-greedy", "unseen-templates", "unseen-suite")
     ]
     said = io.StringIO()
     sampled = pd.DataFrame(
@@ -50,8 +50,9 @@ def test_the_table_is_printed_and_written(tmp_path: Path) -> None:
     measured = Measured(pd.concat(frames), by_data, recovery(sampled, 2))
     write_results(measured, tmp_path, Console(file=said, width=300))
     kept = json.loads((tmp_path / "results.json").read_text())
-    assert kept["base"]["gain"] is None
-    assert kept["grpo"]["gain"]["value"] == pytest.approx(0.5)
+    assert "gain" not in kept["base"]
+    assert kept["grpo"]["gain"]["held-out"]["value"] == pytest.approx(0.5)
+    assert kept["grpo"]["gain"]["held-out-greedy"]["value"] == pytest.approx(0.5)
     assert kept["grpo"]["held-out"]["n"] == 8
     assert kept["sft on parts of its examples"]["0.25"]["value"] == pytest.approx(0.25)
     assert kept["verifier"]["pass_k"]["value"] == 1.0
@@ -59,7 +60,8 @@ def test_the_table_is_printed_and_written(tmp_path: Path) -> None:
     text = (tmp_path / "results.md").read_text()
     assert "| recovered of pass@2 - pass@1 by best@2 | 0.0% (-100.0% to 100.0%) n=2 |" in text
     lines = text.splitlines()
-    assert {line.count("|") for line in lines} == {6, 0, 3}
+    assert {line.count("|") for line in lines} == {6, 4, 0, 3}
     assert "75.0%" in next(line for line in lines if line.startswith("| grpo"))
+    assert "| grpo on sft | +50.0% (" in text
     assert "on sft" in said.getvalue()
     assert percent(gain(pd.concat(frames), "dpo", "held-out")).startswith("0.0%")

@@ -1,7 +1,7 @@
 """Several attempts at each task, and a verifier that chooses among them.
 
-The verifier starts from the model's own weights, and learns from what became of the teacher's
-episodes and of the model's own on practised tasks: others than those that it is asked about.
+The verifier starts from the model's own weights, and learns from what became of its episodes on
+practised tasks, and of those in its RL: other tasks than those that it is asked about.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class Attempts:
         out: folder of the pipeline.
         home: where its suites are prepared.
         model: whose attempts are looked at.
-        graded: run folders of successes and failures on other tasks.
+        graded: run folders, or patterns of them, of successes and failures on other tasks.
         context: tokens that the verifier can read.
     """
 
     out: Path
     home: Path
     model: Path
-    graded: tuple[Path, ...]
+    graded: tuple[str, ...]
     seed: int
     context: int
 
@@ -49,9 +49,7 @@ class Attempts:
             return folder / "model"
         if not (data / examples.FILE).exists():
             examples.main(
-                examples.ExamplesConfig(
-                    runs=tuple(map(str, self.graded)), out=data, outcomes=("solved", "wrong")
-                ),
+                examples.ExamplesConfig(runs=self.graded, out=data, outcomes=("solved", "wrong")),
                 self.home,
             )
         return verifier.main(

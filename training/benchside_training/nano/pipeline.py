@@ -12,7 +12,7 @@ on where it was.
     part-N/                  SFT on a part of its examples
     verifier/                chooses among several attempts of the SFT model
     played/                  run folders of the models: to learn from (dpo), and to be measured
-    evaluations.jsonl        an `EvaluationRow` per model, seed, suite and part
+    evaluations.jsonl        an `EvaluationRow` per model, seed, suite and measurement
     results.json, results.md the closing table
 """
 
@@ -63,7 +63,22 @@ from benchside_training.rl_config import RlConfig
 Method = Literal["base", "sft", "dpo", "ppo", "grpo"]
 METHODS: tuple[Method, ...] = ("base", "sft", "dpo", "ppo", "grpo")
 RL_METHODS: tuple[Method, ...] = ("ppo", "grpo")
-MEASURED: tuple[Part, ...] = ("held-out", "unseen-templates", "unseen-suite")
+
+
+class Measurement(NamedTuple):
+    """Tasks that models are measured on, and how: at temperature 1 as they learn, or greedily."""
+
+    name: str
+    part: Part
+    temperature: float
+
+
+MEASURED = (
+    Measurement("held-out", "held-out", 1.0),
+    Measurement("held-out-greedy", "held-out", 0.0),
+    Measurement("unseen-templates", "unseen-templates", 1.0),
+    Measurement("unseen-suite", "unseen-suite", 1.0),
+)
 
 
 class NanoConfig(Frozen):
@@ -77,7 +92,7 @@ class NanoConfig(Frozen):
         seeds: of SFT and all that follows; teacher, fresh model and base are shared.
         base_epochs, sft_epochs: passes over the examples.
         pair_tasks, pair_samples: episodes of the SFT model that preference pairs are made from.
-        rl_steps, rl_tasks, rl_samples: of PPO and GRPO.
+        rl_steps, rl_tasks, rl_samples: of PPO and GRPO; rl_passes: over the episodes of a step.
         held_out, unseen: number of tasks that models are measured on.
         parts: shares of the examples that SFT is measured after, beside all of them.
         attempted, attempts: held-out tasks, and how often the SFT model tries each of them, for a
@@ -99,10 +114,11 @@ class NanoConfig(Frozen):
     sft_rate: float = Field(2e-3, gt=0)
     pair_tasks: int = Field(240, ge=1)
     pair_samples: int = Field(4, ge=2)
-    dpo_rate: float = Field(2e-4, gt=0)
-    rl_steps: int = Field(12, ge=1)
-    rl_tasks: int = Field(16, ge=1)
-    rl_samples: int = Field(8, ge=2)
+    dpo_rate: float = Field(1e-4, gt=0)
+    rl_steps: int = Field(20, ge=1)
+    rl_tasks: int = Field(32, ge=1)
+    rl_samples: int = Field(4, ge=2)
+    rl_passes: int = Field(2, ge=1)
     rl_rate: float = Field(3e-4, gt=0)
     batch: int = Field(32, ge=1)
     held_out: int = Field(402, ge=1)
@@ -111,14 +127,14 @@ class NanoConfig(Frozen):
     attempts: int = Field(16, ge=2)
     verifier_epochs: float = Field(2.0, gt=0)
     verifier_rate: float = Field(5e-4, gt=0)
-    unseen: int = Field(60, ge=1)
+    unseen: int = Field(30, ge=1)
 
 
 class Measured(NamedTuple):
     """What a pipeline has measured.
 
     Args:
-        played: a row per episode of each method, seed and part of the tasks.
+        played: a row per episode of each method and seed, and what was `measured`.
         by_data: the same of SFT on parts of its examples, with `fraction`; held-out tasks.
         recovery: by a verifier, of several attempts.
     """
@@ -299,7 +315,7 @@ class Nano:
             "seed": seed, "steps": self.config.rl_steps, "tasks": self.config.rl_tasks,
             "samples": self.config.rl_samples, "learning_rate": self.config.rl_rate,
             "max_tokens": MAX_TOKENS, "limits": LIMITS,
-            "parallel": PARALLEL, "device": "cpu", "update": {"max_tokens": 1024},
+            "parallel": PARALLEL, "device": "cpu", "update": {"passes": self.config.rl_passes},
         }  # fmt: skip
         return self._stage(
             out,
@@ -339,8 +355,9 @@ class Nano:
         """Let a verifier choose among several attempts of the first seed's SFT model."""
         config, seed = self.config, self.config.seeds[0]
         tuned = self.out / f"seed-{seed}" / "sft" / "model"
-        graded = (self.out / "teacher", self.out / "played" / f"sft-{seed}-to-learn")
-        attempts = Attempts(self.out, self.home, tuned, graded, seed, config.shape.context)
+        graded = [f"{self.out}/played/sft-{seed}-to-learn"]
+        graded += [f"{self.out}/seed-{seed}/{method}/rollouts/*" for method in RL_METHODS]
+        attempts = Attempts(self.out, self.home, tuned, tuple(graded), seed, config.shape.context)
         self._say("a verifier, and what it chooses")
         chooser = attempts.trained_verifier(
             config.verifier_epochs, config.verifier_rate, config.batch
@@ -359,18 +376,18 @@ class Nano:
 
     def _measure(self, method: Method, seed: int, model: Path, learned: Curriculum) -> pd.DataFrame:
         """Play the tasks that are measured; write all rows so far."""
-        numbers = (self.config.held_out, self.config.unseen, self.config.unseen)
         frames = []
-        for part, number in zip(MEASURED, numbers, strict=True):
+        for name, part, temperature in MEASURED:
+            number = self.config.held_out if part == "held-out" else self.config.unseen
             played = play_model(
-                self.out / "played" / f"{method}-{seed}-{part}", model,
-                some(learned.parts[part], number), 1, seed,
+                self.out / "played" / f"{method}-{seed}-{name}", model,
+                some(learned.parts[part], number), 1, seed, temperature,
             )  # fmt: skip
             self._say(
-                f"{method}, seed {seed}, {part}: {_solved(played):.1%} of {len(played)} solved"
+                f"{method}, seed {seed}, {name}: {_solved(played):.1%} of {len(played)} solved"
             )
-            self._rows += [_row(method, seed, part, own) for _, own in played.groupby("suite")]
-            frames.append(played.assign(method=method, seed=seed, part=part))
+            self._rows += [_row(method, seed, name, own) for _, own in played.groupby("suite")]
+            frames.append(played.assign(method=method, seed=seed, measured=name))
         self._write()
         return pd.concat(frames, ignore_index=True)
 
@@ -384,11 +401,11 @@ class Nano:
 
 
 def _row(
-    method: Method, seed: int, part: Part, played: pd.DataFrame, fraction: float = 1.0
+    method: Method, seed: int, measured: str, played: pd.DataFrame, fraction: float = 1.0
 ) -> EvaluationRow:
     found = success(played)
     return EvaluationRow(
-        stage=method, seed=seed, suite=played["suite"].iloc[0], split=part, n=len(played),
+        stage=method, seed=seed, suite=played["suite"].iloc[0], split=measured, n=len(played),
         success=found.value or 0.0, low=found.low, high=found.high, train_fraction=fraction,
     )  # fmt: skip
 

@@ -21,13 +21,14 @@ CHOOSES = {
     "majority": "the most frequent answer",
     "weighted": "the answer with the highest scores in sum",
 }
+GAINED = ("held-out", "held-out-greedy")
 BEFORE = {"sft": "base", "dpo": "sft", "ppo": "sft", "grpo": "sft"}
 
 
-def gain(played: pd.DataFrame, method: str, part: str) -> Estimate:
+def gain(played: pd.DataFrame, method: str, measured: str) -> Estimate:
     """Return how much a method gained on the one before it, task by task, over all seeds."""
     rates = [
-        played[(played["method"] == name) & (played["part"] == part)]
+        played[(played["method"] == name) & (played["measured"] == measured)]
         .assign(solved=lambda rows: (rows["outcome"] == "solved").astype(float))
         .groupby(["group", "task_id"])["solved"]
         .mean()
@@ -42,27 +43,25 @@ def gain(played: pd.DataFrame, method: str, part: str) -> Estimate:
 def write_results(measured: Measured, out: Path, console: Console) -> None:
     """Print the tables, and write `results.json` and `results.md`."""
     played = measured.played
-    titles = ["method", *(part.replace("-", " ") for part in MEASURED), "gain, held out"]
-    rows = []
+    names = [one.name for one in MEASURED]
+    rows = [["method", *map(_title, names)]]
+    gains = [["gain on the one before", *map(_title, GAINED)]]
     found: dict[str, Any] = {}
     for method in METHODS:
         own = played[played["method"] == method]
-        cells = {part: success(own[own["part"] == part]) for part in MEASURED}
-        gained = gain(played, method, "held-out") if method in BEFORE else None
-        rows.append(
-            [
-                method,
-                *(f"{percent(one)} n={one.n}" for one in cells.values()),
-                "" if gained is None else f"{percent(gained, sign='+')} on {BEFORE[method]}",
-            ]
-        )
-        found[method] = {part: asdict(one) for part, one in cells.items()}
-        found[method]["gain"] = None if gained is None else asdict(gained)
+        cells = {name: success(own[own["measured"] == name]) for name in names}
+        rows.append([method, *(f"{percent(one)} n={one.n}" for one in cells.values())])
+        found[method] = {name: asdict(one) for name, one in cells.items()}
+        if method in BEFORE:
+            gained = {name: gain(played, method, name) for name in GAINED}
+            told = [f"{percent(one, sign='+')} n={one.n}" for one in gained.values()]
+            gains.append([f"{method} on {BEFORE[method]}", *told])
+            found[method]["gain"] = {name: asdict(one) for name, one in gained.items()}
     found["sft on parts of its examples"] = {
         f"{share:g}": asdict(success(own)) for share, own in _by_share(measured.by_data)
     }
     found["verifier"] = asdict(measured.recovery)
-    tables = [[titles, *rows], [["", "held out"], *_further(measured)]]
+    tables = [rows, gains, [["", "held out"], *_further(measured)]]
     for head, *body in tables:
         table = Table(*head)
         for line in body:
@@ -91,6 +90,10 @@ def _further(measured: Measured) -> list[list[str]]:
 def _by_share(by_data: pd.DataFrame) -> list[tuple[float, pd.DataFrame]]:
     shares = sorted(set(by_data["fraction"])) if len(by_data) else []
     return [(share, by_data[by_data["fraction"] == share]) for share in shares]
+
+
+def _title(name: str) -> str:
+    return name.replace("-", " ")
 
 
 def _markdown(rows: list[list[str]]) -> str:
