@@ -29,6 +29,7 @@ from typing import Any, NoReturn, TypedDict
 from benchside_kernels import linux, namespaces, packets, tree, zygote
 from benchside_kernels.cradle import Nursery
 from benchside_kernels.kernel_sandbox import SandboxSpec
+from benchside_kernels.memory_file import move_memory
 from benchside_kernels.namespaces import Walls
 
 
@@ -67,6 +68,7 @@ def main(control_fd: int) -> None:
         reason = f"the root has {len(threads)} threads: {', '.join(threads)}"
         packets.send(control, {"failed": reason})
         sys.exit(3)
+    move_memory()
     packets.send(control, {"ready": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024})
     _serve(control, walls, nursery, shell)
     os._exit(0)  # to take apart what was imported would take a second
