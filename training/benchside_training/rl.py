@@ -16,6 +16,7 @@ of playing ahead of AReaL (W. Fu et al., 2025).
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -101,7 +102,11 @@ def main(
         training = _Training(
             config, learner, folder, log, tasks, measured, reward or config.reward.reward, on_step
         )
-        asyncio.run(training.run(first))
+        gc.freeze()  # no search for garbage goes through the tasks and libraries again
+        try:
+            asyncio.run(training.run(first))
+        finally:
+            gc.unfreeze()
         with folder.result() as result:
             learner.write(result)
             write_model_card(result, folder, {"Data": ", ".join(config.suites) + ", split train"})
