@@ -125,7 +125,7 @@ class NanoConfig(Frozen):
     parts: tuple[float, ...] = (0.25, 0.5, 0.75)
     attempted: int = Field(102, ge=1)
     attempts: int = Field(16, ge=2)
-    verifier_epochs: float = Field(2.0, gt=0)
+    verifier_epochs: float = Field(3.0, gt=0)
     verifier_rate: float = Field(5e-4, gt=0)
     unseen: int = Field(30, ge=1)
 
