@@ -21,9 +21,9 @@ from benchside.rollout import Assignment
 from benchside.store import RunFolder
 from benchside.task_list import read_task_list
 from benchside_training.nano import attempts, episodes, pipeline
-from benchside_training.nano.chains import side_by_side
 from benchside_training.nano.curriculum import SUITES, AskedTask
 from benchside_training.nano.fresh import Shape
+from benchside_training.nano.jobs import side_by_side
 from benchside_training.nano.pipeline import Nano, NanoConfig
 from benchside_training.nano.results import write_results
 from benchside_training.nano.ship import ship
@@ -60,8 +60,8 @@ def test_a_tiny_pipeline_goes_on_where_it_was_interrupted_and_ships(
     config = NanoConfig(
         out=tmp_path / "nano", seeds=(0,), size=400, unseen_size=4,
         shape=Shape(vocabulary=400, width=32, layers=1, heads=2), base_epochs=1, sft_epochs=1,
-        pair_tasks=30, pair_samples=4, rl_steps=2, rl_tasks=2, rl_samples=2, held_out=3, unseen=3,
-        parts=(0.5,), attempted=6, attempts=4, verifier_epochs=1,
+        pair_tasks=30, pair_samples=4, rl_steps=2, rl_tasks=2, rl_samples=2, held_out=3, greedy=3,
+        unseen=3, parts=(0.5,), attempted=6, attempts=4, verifier_epochs=1,
     )  # fmt: skip
     model_plays = episodes.play_model
     for module in (episodes, pipeline):
@@ -95,7 +95,7 @@ def test_a_tiny_pipeline_goes_on_where_it_was_interrupted_and_ships(
     assert found["verifier"]["pass_k"]["n"] >= 3
     side_by_side(config, console)  # finds all done, in processes of their own
     assert {path: path.stat().st_mtime_ns for path in made} == made
-    assert {log.stem for log in (config.out / "logs").iterdir()} == {"0", "parts"}
+    assert {log.stem for log in (config.out / "logs").iterdir()} == set(Nano(config).jobs())
     assert "grpo 0%" in said.getvalue()
     rows = load_curves(config.out).evaluations
     assert {"base", "sft", "dpo", "ppo", "grpo"} == set(rows["stage"])

@@ -1,4 +1,4 @@
-"""`Board`: what the chains of a pipeline are at, live, read from the folders that they write."""
+"""`Board`: what the jobs of a pipeline are at, live, read from the folders that they write."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ WIDTH = 30  # characters of a curve
 
 
 class Board:
-    """A table with a row per chain: its training, its curve, what was measured on held-out tasks.
+    """A table with a row per job: its training, its curve, what was measured on held-out tasks.
 
     Args:
         out: folder of the pipeline.
-        chains: where each trains (patterns of folders), and its runs on held-out tasks.
+        jobs: where each trains (patterns of folders), and its runs on held-out tasks.
     """
 
-    def __init__(self, out: Path, chains: Mapping[str, tuple[str, dict[str, str]]]):
-        self._out, self._chains = out, chains
+    def __init__(self, out: Path, jobs: Mapping[str, tuple[str, dict[str, str]]]):
+        self._out, self._jobs = out, jobs
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        table = Table("chain", "training", "step", "reward or loss", "", "solved, held out")
-        for name, (trained, runs) in self._chains.items():
+        table = Table("job", "training", "step", "reward or loss", "", "solved, held out")
+        for name, (trained, runs) in self._jobs.items():
             solved = ", ".join(
                 f"{method} {share:.0%}"
                 for method, run in runs.items()

@@ -8,7 +8,7 @@ on where it was.
     fresh/                   tokenizer and random weights
     base/                    training on all the teacher did, right or wrong
     seed-N/sft, dpo, ppo, grpo
-    logs/                    what the seeds say, which are trained side by side
+    logs/                    what the jobs say that are done side by side
     part-N/                  SFT on a part of its examples
     verifier/                chooses among several attempts of the SFT model
     played/                  run folders of the models: to learn from (dpo), and to be measured
@@ -23,6 +23,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -85,7 +86,7 @@ class NanoConfig(Frozen):
     """Options of `main`.
 
     Args:
-        parallel: seeds at a time, each on one thread.
+        parallel: jobs at a time, each on one thread.
         size: tasks that each suite is prepared with; unseen_size: of the unseen one.
         families: that are learned of each.
         taught: tasks at most that the teacher plays; samples: of each.
@@ -93,7 +94,8 @@ class NanoConfig(Frozen):
         base_epochs, sft_epochs: passes over the examples.
         pair_tasks, pair_samples: episodes of the SFT model that preference pairs are made from.
         rl_steps, rl_tasks, rl_samples: of PPO and GRPO; rl_passes: over the episodes of a step.
-        held_out, unseen: number of tasks that models are measured on.
+        held_out, greedy, unseen: number of tasks that models are measured on, each once for each
+            seed.
         parts: shares of the examples that SFT is measured after, beside all of them.
         attempted, attempts: held-out tasks, and how often the SFT model tries each of them, for a
             verifier to choose; verifier_epochs, verifier_rate: of its training.
@@ -115,19 +117,27 @@ class NanoConfig(Frozen):
     pair_tasks: int = Field(240, ge=1)
     pair_samples: int = Field(4, ge=2)
     dpo_rate: float = Field(1e-4, gt=0)
-    rl_steps: int = Field(20, ge=1)
+    rl_steps: int = Field(12, ge=1)
     rl_tasks: int = Field(32, ge=1)
     rl_samples: int = Field(4, ge=2)
     rl_passes: int = Field(2, ge=1)
     rl_rate: float = Field(3e-4, gt=0)
     batch: int = Field(32, ge=1)
     held_out: int = Field(402, ge=1)
+    greedy: int = Field(134, ge=1)
     parts: tuple[float, ...] = (0.25, 0.5, 0.75)
     attempted: int = Field(102, ge=1)
     attempts: int = Field(16, ge=2)
     verifier_epochs: float = Field(3.0, gt=0)
     verifier_rate: float = Field(5e-4, gt=0)
     unseen: int = Field(30, ge=1)
+
+
+class Job(NamedTuple):
+    """A part of a pipeline that a process of its own can do, once the jobs in `after` are done."""
+
+    after: set[str]
+    do: Callable[[], Any]
 
 
 class Measured(NamedTuple):
@@ -160,49 +170,61 @@ class Nano:
         self._started = time.monotonic()
         self._rows: list[EvaluationRow] = []
 
-    def run(self, chains: Callable[[], None] = lambda: None) -> Measured:
+    def run(self, side_by_side: Callable[[], None] = lambda: None) -> Measured:
         """Do all that is not done yet; return the measurements.
 
         Args:
-            chains: called when the base is there; may do any of what follows.
+            side_by_side: called when the base is there; may do any of the `jobs`.
         """
         learned = self._prepared()
         self._say("the teacher plays")
         taught = some(learned.parts["taught"], self.config.taught)
         teacher = play_teacher(self.out / "teacher", taught, self.config.samples, seed=0)
         self._say(f"{len(teacher)} episodes, {_solved(teacher):.0%} of them right")
-        base = self._base(taught)
-        self._examples("solved", ("solved",), 1)  # before the chains, all of which want them
-        frames = [self._measure("base", 0, base, learned)]
-        chains()
-        frames += [self._seed(seed, learned) for seed in self.config.seeds]
+        self._base(taught)
+        self._examples("solved", ("solved",), 1)  # before the jobs, many of which want them
+        side_by_side()
+        found = {name: job.do() for name, job in self.jobs().items()}
+        parts = [found[f"part-{part:g}"] for part in self.config.parts]
+        named = [f"{method}-{seed}" for seed in self.config.seeds for method in METHODS[1:]]
         return Measured(
-            pd.concat(frames, ignore_index=True),
-            self._by_data(learned),
-            self._attempts(learned),
+            pd.concat([found[name] for name in ("base", *named)], ignore_index=True),
+            pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(),
+            found["attempts"],
         )
 
-    def seed(self, seed: int) -> None:
-        """Do all that belongs to a seed once the base is there; with the first, the verifier."""
-        learned = read_curriculum(self.home, self.config.families)
-        self._seed(seed, learned)
-        if seed == self.config.seeds[0]:
-            self._attempts(learned)
+    def jobs(self) -> dict[str, Job]:
+        """Return what follows from the base, by name, what others wait for first."""
+        first, *others = self.config.seeds
+        jobs = {f"sft-{seed}": self._job("sft", seed) for seed in self.config.seeds}
+        further = METHODS[2:]
+        jobs |= {f"{method}-{first}": self._job(method, first) for method in further}
+        jobs["attempts"] = Job({f"{method}-{first}" for method in further}, self._attempts)
+        jobs |= {
+            f"{method}-{seed}": self._job(method, seed) for seed in others for method in further
+        }
+        jobs["base"] = Job(set(), partial(self._measure, "base", 0, self._base_model))
+        for part in self.config.parts:
+            jobs[f"part-{part:g}"] = Job(set(), partial(self._part, part))
+        return jobs
 
-    def parts(self) -> None:
-        """Train on parts of the examples, once the base is there."""
-        self._by_data(read_curriculum(self.home, self.config.families))
+    def _job(self, method: Method, seed: int) -> Job:
+        def do() -> pd.DataFrame:
+            tuned = self._sft(seed)
+            match method:
+                case "dpo":
+                    model = self._dpo(tuned, seed)
+                case "ppo" | "grpo":
+                    model = self._rl(method, tuned, seed)
+                case _:
+                    model = tuned
+            return self._measure(method, seed, model)
 
-    def _seed(self, seed: int, learned: Curriculum) -> pd.DataFrame:
-        tuned = self._sft(seed)
-        frames = [
-            self._measure("sft", seed, tuned, learned),
-            self._measure("dpo", seed, self._dpo(tuned, seed, learned), learned),
-        ]
-        for method in RL_METHODS:
-            result = self._rl(method, tuned, seed, learned)
-            frames.append(self._measure(method, seed, result, learned))
-        return pd.concat(frames, ignore_index=True)
+        return Job(set() if method == "sft" else {f"sft-{seed}"}, do)
+
+    @property
+    def _learned(self) -> Curriculum:
+        return _curriculum(self.home, self.config.families)
 
     @property
     def _base_model(self) -> Path:
@@ -219,7 +241,7 @@ class Nano:
         )
         for name, failure in done.failures.items():
             raise StoreError("a suite cannot be prepared", where=name, value=failure)
-        return read_curriculum(self.home, self.config.families)
+        return self._learned
 
     def _base(self, taught: list[AskedTask]) -> Path:
         fresh = self.out / "fresh"
@@ -283,11 +305,11 @@ class Nano:
             ),
         )  # fmt: skip
 
-    def _dpo(self, tuned: Path, seed: int, learned: Curriculum) -> Path:
+    def _dpo(self, tuned: Path, seed: int) -> Path:
         out = self.out / f"seed-{seed}" / "dpo"
         if not (out / "model").exists():
             played = self.out / "played" / f"sft-{seed}-to-learn"
-            tasks = some(learned.parts["practised"], self.config.pair_tasks)
+            tasks = some(self._learned.parts["practised"], self.config.pair_tasks)
             self._say(f"seed {seed}: episodes for preference pairs")
             play_model(played, tuned, tasks, self.config.pair_samples, seed)
             folder = self.out / "pairs" / f"seed-{seed}"
@@ -308,7 +330,7 @@ class Nano:
             ),
         )  # fmt: skip
 
-    def _rl(self, method: Method, tuned: Path, seed: int, learned: Curriculum) -> Path:
+    def _rl(self, method: Method, tuned: Path, seed: int) -> Path:
         out = self.out / f"seed-{seed}" / method
         config = {
             "model": str(tuned), "out": out, "suites": SUITES, "stage": method, "method": method,
@@ -321,12 +343,12 @@ class Nano:
             out,
             lambda resume: rl.main(
                 RlConfig.model_validate({**config, "resume": resume}),
-                choose=learned.is_practised, home=self.home,
+                choose=self._learned.is_practised, home=self.home,
             ),
         )  # fmt: skip
 
-    def _by_data(self, learned: Curriculum) -> pd.DataFrame:
-        """Measure SFT on parts of its examples, mixed: they are in the order of the suites."""
+    def _part(self, part: float) -> pd.DataFrame:
+        """Measure SFT on a part of its examples, mixed: they are in the order of the suites."""
         seed = self.config.seeds[0]
         solved = self._examples("solved", ("solved",), 1)
         mixed = solved.with_name("mixed.jsonl")
@@ -334,24 +356,21 @@ class Nano:
         write_atomically(
             mixed, b"".join(sorted(lines, key=lambda line: hashlib.sha256(line).digest()))
         )
-        tasks = some(learned.parts["held-out"], self.config.held_out)
-        frames = []
-        for part in self.config.parts:
-            model = self._tuned(
-                "sft", self.out / f"part-{part:g}", self._base_model, mixed, self.config.sft_epochs,
-                self.config.sft_rate, seed, part,
-            )  # fmt: skip
-            run = self.out / "played" / f"sft-{seed}-part-{part:g}"
-            played = play_model(run, model, tasks, 1, seed)
-            self._say(f"sft on {part:.0%} of its examples: {_solved(played):.1%} solved")
-            self._rows += [
-                _row("sft", seed, "held-out", own, part) for _, own in played.groupby("suite")
-            ]
-            frames.append(played.assign(fraction=part))
+        model = self._tuned(
+            "sft", self.out / f"part-{part:g}", self._base_model, mixed, self.config.sft_epochs,
+            self.config.sft_rate, seed, part,
+        )  # fmt: skip
+        tasks = some(self._learned.parts["held-out"], self.config.held_out)
+        run = self.out / "played" / f"sft-{seed}-part-{part:g}"
+        played = play_model(run, model, tasks, 1, seed)
+        self._say(f"sft on {part:.0%} of its examples: {_solved(played):.1%} solved")
+        self._rows += [
+            _row("sft", seed, "held-out", own, part) for _, own in played.groupby("suite")
+        ]
         self._write()
-        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+        return played.assign(fraction=part)
 
-    def _attempts(self, learned: Curriculum) -> Recovery:
+    def _attempts(self) -> Recovery:
         """Let a verifier choose among several attempts of the first seed's SFT model."""
         config, seed = self.config, self.config.seeds[0]
         tuned = self.out / f"seed-{seed}" / "sft" / "model"
@@ -362,7 +381,7 @@ class Nano:
         chooser = attempts.trained_verifier(
             config.verifier_epochs, config.verifier_rate, config.batch
         )
-        tasks = some(learned.parts["held-out"], config.attempted)
+        tasks = some(self._learned.parts["held-out"], config.attempted)
         rows, found = attempts.played(tasks, config.attempts, chooser)
         self._rows += rows
         self._write()
@@ -374,14 +393,16 @@ class Nano:
             make((out / "training.json").exists())
         return out / "model"
 
-    def _measure(self, method: Method, seed: int, model: Path, learned: Curriculum) -> pd.DataFrame:
+    def _measure(self, method: Method, seed: int, model: Path) -> pd.DataFrame:
         """Play the tasks that are measured; write all rows so far."""
+        config = self.config
+        numbers = {"held-out": config.held_out, "held-out-greedy": config.greedy}
         frames = []
         for name, part, temperature in MEASURED:
-            number = self.config.held_out if part == "held-out" else self.config.unseen
             played = play_model(
                 self.out / "played" / f"{method}-{seed}-{name}", model,
-                some(learned.parts[part], number), 1, seed, temperature,
+                some(self._learned.parts[part], numbers.get(name, config.unseen)), 1, seed,
+                temperature,
             )  # fmt: skip
             self._say(
                 f"{method}, seed {seed}, {name}: {_solved(played):.1%} of {len(played)} solved"
@@ -398,6 +419,12 @@ class Nano:
     def _say(self, what: str) -> None:
         minutes = (time.monotonic() - self._started) / 60
         self._console.print(f"[dim]{minutes:5.1f} min[/dim]  {what}")
+
+
+@cache
+def _curriculum(home: Path, families: int) -> Curriculum:
+    """Read once for all jobs of a process: prepared suites stay as they are."""
+    return read_curriculum(home, families)
 
 
 def _row(
