@@ -3,11 +3,11 @@
     python benchmarks/bench_ray.py --episodes 400 --rounds 3
 
 Two nodes of one core each on this machine, against the local engine with two episodes at a time, by
-turns. Three things are told apart: what an episode takes once all is warm, from the first eighth of
-the episodes to the last one; what a run takes beside that, to start and to end; and what Ray takes
-when nothing runs, which is by the second, so that slow episodes have more of it. CPU is that of all
-processes; Ray's own count for its runs only. Ends with 1 where an episode takes more than 10%
-longer on the cluster, by the median of the rounds.
+turns; nothing else may run. Three things are told apart: what an episode takes once all is warm,
+from the first eighth of the episodes to the last one; what a run takes beside that, to start and to
+end; and what Ray takes when nothing runs, which is by the second, so that slow episodes have more
+of it. CPU is that of the whole machine; Ray's own processes count for its runs only. Ends with 1
+where an episode takes more than 10% longer on the cluster, by the median of the rounds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from measure import Timing
-from process_tree import cpu_s, marked
+from process_tree import cpu_s, machine_cpu_s, marked
 from rich.console import Console
 
 from benchside.commands import RunRequest, run_suites
@@ -84,7 +84,7 @@ async def used_at(
     while done < episodes and not running.done():
         await asyncio.sleep(0.05)
         done = rows.read_bytes().count(b"\n") if rows.exists() else 0
-    return done, cpu_s({os.getpid(), *marked(MARK)} - others)
+    return done, machine_cpu_s() - cpu_s(others)
 
 
 async def main() -> None:

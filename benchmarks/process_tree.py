@@ -107,6 +107,13 @@ def cpu_s(pids: Iterable[int]) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def machine_cpu_s() -> float:
+    """CPU time of all that runs on the machine: also of processes whose end nobody waits for."""
+    user, nice, system, _, _, *interrupts = Path("/proc/stat").read_text().split(maxsplit=8)[1:8]
+    ticks = sum(map(int, (user, nice, system, *interrupts)))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def available_mib() -> float:
     """Memory of the machine that processes may still take."""
     lines = Path("/proc/meminfo").read_text().splitlines()
