@@ -33,7 +33,7 @@ from benchside_kernels.submission import MAX_SUBMISSION_CHARS, MIME, encode
 
 def home_folder() -> Path:
     """Return the folder of all prepared data: `$BENCHSIDE_HOME` or the user's cache folder."""
-    return Path(os.environ.get(HOME_VARIABLE) or user_cache_path("benchside"))
+    return Path(os.environ.get(HOME_VARIABLE) or user_cache_path("benchside")).absolute()
 
 
 def setup(image: str | None = None, *, files: Sequence[str] = (), seed: int = 0) -> None:

@@ -183,7 +183,7 @@ def load_suite(name: str, home: Path, *, build: str | None = None) -> Suite:
     record = load_record(name, home, build=build)
     path = build_folder(home, name, record.build) / "tasks.jsonl"
     _check_hash(path, record.hashes.tasks, name)
-    return Suite(manifest(name), record, TaskIndex(path), home)
+    return Suite(manifest(name), record, TaskIndex(path), home.absolute())
 
 
 def load_record(name: str, home: Path, *, build: str | None = None) -> BuildRecord:

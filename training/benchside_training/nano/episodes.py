@@ -11,6 +11,8 @@ import pandas as pd
 from rich.progress import Progress
 
 from benchside.batch import assign, run_batch, unfinished
+from benchside.episode import UNSCORED
+from benchside.errors import InfrastructureError
 from benchside.evaluation import LimitChoice
 from benchside.policies.options import PolicyOptions
 from benchside.provenance import provenance
@@ -86,7 +88,11 @@ def success(episodes: pd.DataFrame) -> Estimate:
 async def play(
     folder: Path, asked: Sequence[Assignment], seed: int, *, parallel: int
 ) -> pd.DataFrame:
-    """Play episodes in live kernels, or what is left of them; return them as `load_run` does."""
+    """Play episodes in live kernels, or what is left of them; return them as `load_run` does.
+
+    Raises:
+        InfrastructureError: it spoiled all of them.
+    """
     run = RunFolder(folder)
     if (folder / "run.json").exists() and not unfinished(asked, run):
         return load_run(folder).episodes
@@ -101,4 +107,10 @@ async def play(
                 left, run, origin, maker=maker, parallel=parallel,
                 on_episode=lambda _: progress.advance(bar),
             )  # fmt: skip
-    return load_run(folder).episodes
+    played = load_run(folder).episodes
+    if played["outcome"].isin(UNSCORED).all():
+        raise InfrastructureError(
+            "no episode could be scored", where=folder, value=played["error"].iloc[0],
+            fix="mend what the error names, then run this again: it goes on where it was",
+        )  # fmt: skip
+    return played
