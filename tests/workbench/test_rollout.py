@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 from benchside.episode import Episode
 from benchside.errors import InfrastructureError, PolicyError
 from benchside.isolation import hidden_paths
-from benchside.library import Suite
+from benchside.library import Suite, load_suite
 from benchside.policies import make_policy
 from benchside.policy import Action, Conversation
 from benchside.protocol import run_cell_action, submit_action, text_action
@@ -24,6 +24,7 @@ from benchside.rollout import Assignment, run_episode
 from benchside.store import EpisodeRow, row_of
 from benchside.task import Limits, TaskSpec
 from benchside.transcript import from_notebook, to_notebook
+from benchside_kernels.makers import open_kernels
 from benchside_kernels.stock import StockKernels
 
 MAKER = StockKernels()
@@ -89,6 +90,22 @@ async def test_reference_solves_and_its_notebook_runs_again_with_the_same_output
     await client.async_execute()
     after = [cell.outputs for cell in again.cells if cell.cell_type == "code"]
     assert after == before
+
+
+async def test_a_home_may_be_given_by_a_relative_path(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(suite.home.parent)
+    found = load_suite(suite.name, Path(suite.home.name))
+    policy = make_policy(
+        "reference", solutions=lambda task: found.answer_key(task.task_id).solution
+    )
+    async with open_kernels(None) as maker:
+        episode = await run_episode(
+            Assignment(found, found.tasks[0], policy, 0, 7), provenance(7, maker.isolation),
+            maker=maker, hidden=hidden_paths(found.home),
+        )  # fmt: skip
+    assert episode.outcome == "solved", episode
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,9 @@ class Interruption(Exception):
 def test_a_tiny_pipeline_goes_on_where_it_was_interrupted_and_ships(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     config = NanoConfig(
-        out=tmp_path / "nano", seeds=(0,), size=400, unseen_size=4,
+        out=Path("nano"), seeds=(0,), size=400, unseen_size=4,
         shape=Shape(vocabulary=400, width=32, layers=1, heads=2), base_epochs=1, sft_epochs=1,
         pair_tasks=30, pair_samples=4, rl_steps=2, rl_tasks=2, rl_samples=2, held_out=3, greedy=3,
         unseen=3, parts=(0.5,), attempted=6, attempts=4, verifier_epochs=1,
