@@ -53,16 +53,21 @@ def episodes(model: LlamaForCausalLM) -> list[Trajectory]:
     return found
 
 
+@pytest.mark.parametrize("positive_weight", [0.0, 0.25])
 @pytest.mark.parametrize("max_tokens", [10, 100])
-def test_an_update_steps_along_a_plain_implementations_gradient(max_tokens: int) -> None:
+def test_an_update_steps_along_a_plain_implementations_gradient(
+    max_tokens: int, positive_weight: float
+) -> None:
     """With one trajectory a row, or all in one, the step is the same."""
     ours, plain = tiny_llama(), tiny_llama()
     config = UpdateConfig(
-        temperature=TEMPERATURE, divide_by_std=False, max_tokens=max_tokens, max_grad_norm=1e9
-    )
+        temperature=TEMPERATURE, divide_by_std=False, max_tokens=max_tokens, max_grad_norm=1e9,
+        positive_weight=positive_weight,
+    )  # fmt: skip
     optimiser = torch.optim.SGD(ours.parameters(), lr=1.0)
-    report = update(ours, optimiser, episodes(ours), config, version=0)
-    assert (report.groups, report.without_signal, report.unscored) == (2, 1, 1)
+    solved = trajectories(episode_of(generated(ours, [([5, 5], [9, 2])]), 1.0, task_id="c"))
+    report = update(ours, optimiser, [*episodes(ours), *solved], config, version=0)
+    assert (report.groups, report.without_signal, report.unscored) == (3, 2, 1)
     assert report.tokens == 7
     assert report.ratios is not None
     assert report.ratios.largest_log < 1e-5
@@ -73,7 +78,10 @@ def test_an_update_steps_along_a_plain_implementations_gradient(max_tokens: int)
     one, other = logs_of(plain, first), logs_of(plain, second)
     gain = 0.5 * sum(one[at - 1, first[at]] for at in (3, 4, 5, 8, 9))
     gain = gain - 0.5 * sum(other[at - 1, second[at]] for at in (3, 4))
-    (-gain / 7).backward()
+    # what got the whole reward: five tokens of the first one, two of a group without signal
+    third = logs_of(plain, [5, 5, 9, 2])
+    likely = sum(one[at - 1, first[at]] for at in (3, 4, 5, 8, 9)) + third[1, 9] + third[2, 2]
+    (-gain / 7 - positive_weight * likely / 7).backward()
     for mine, theirs in zip(ours.parameters(), plain.parameters(), strict=True):
         assert theirs.grad is not None
         torch.testing.assert_close(mine, theirs - theirs.grad, atol=1e-6, rtol=1e-5)

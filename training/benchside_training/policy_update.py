@@ -43,6 +43,8 @@ class UpdateConfig(Frozen):
         branches: episodes that part at a fork are compared with their siblings, see `branches`;
             otherwise, as all others, with those of their task.
         kl_weight: of the distance to the reference policy; 0 needs none.
+        positive_weight: of the mean negative log-likelihood of all that got the whole reward, in
+            groups without signal too (VAPO's loss on positive examples); 0: none.
         passes: optimiser steps on the same trajectories.
         temperature: that they were sampled at.
         max_tokens: of a packed row. On a CPU, where attention costs the square of a row's length, a
@@ -59,6 +61,7 @@ class UpdateConfig(Frozen):
     divide_by_std: bool = True
     branches: bool = False
     kl_weight: float = Field(0.0, ge=0)
+    positive_weight: float = Field(0.0, ge=0)
     passes: int = Field(1, ge=1)
     temperature: float = Field(1.0, gt=0)
     max_tokens: int = Field(8192, ge=2)
@@ -148,6 +151,7 @@ def update(
         return report
     if reference is not None:
         parts = [_with_reference(part, reference, config) for part in parts]
+    positives = _positives(trajectories, config, device)
     parameters = [one for group in optimiser.param_groups for one in group["params"]]
     of = total([part.batch for part in parts], config.aggregation, config.constant_length)
     ratios: Ratios | None = None
@@ -157,6 +161,7 @@ def update(
         sums = _Sums()
         for part in parts:
             _backward(model, value_head, part, config, of, sums)
+        _backward_likelihood(model, positives, config)
         if number == 0:
             ratios = sums.compared(version)
             effective_share = sums.effective_share()
@@ -242,6 +247,31 @@ def _backward(
     sums.trainer.append(scores.logprobs.detach()[mask])
     sums.generator.append(part.old[mask])
     sums.versions.append(part.versions[mask])
+
+
+def _positives(
+    trajectories: Sequence[Trajectory], config: UpdateConfig, device: torch.device
+) -> list[TokenBatch]:
+    """Packed rows of what got the whole reward, if it is to become likelier."""
+    best = [one for one in trajectories if one.reward is not None and one.reward >= 1]
+    if not config.positive_weight or not best:
+        return []
+    parts = _parts(best, [torch.zeros(len(one)) for one in best], config, device)
+    return [part.batch for part in parts]
+
+
+def _backward_likelihood(
+    model: nn.Module, batches: Sequence[TokenBatch], config: UpdateConfig
+) -> None:
+    """Add the weighted gradient of the mean negative log-likelihood to the model's.
+
+    Source: Y. Yue et al., VAPO (2025), section 4.4.
+    """
+    of = total(list(batches), "token")
+    for batch in batches:
+        logprobs = token_scores(model, batch, config.temperature).logprobs
+        loss = -config.positive_weight * logprobs[batch.loss_mask].sum() / of
+        loss.backward()  # type: ignore[no-untyped-call]
 
 
 def _grouped(

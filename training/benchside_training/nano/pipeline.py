@@ -93,7 +93,7 @@ class NanoConfig(Frozen):
         seeds: of SFT and all that follows; teacher, fresh model and base are shared.
         base_epochs, sft_epochs: passes over the examples.
         pair_tasks, pair_samples: episodes of the SFT model that preference pairs are made from.
-        rl_steps, rl_tasks, rl_samples: of PPO and GRPO; rl_passes: over the episodes of a step.
+        rl_steps, rl_tasks, rl_samples: of PPO and GRPO; rl_positive: weight of their positive examples.
         held_out, greedy, unseen: number of tasks that models are measured on, each once for each
             seed.
         parts: shares of the examples that SFT is measured after, beside all of them.
@@ -118,9 +118,9 @@ class NanoConfig(Frozen):
     pair_samples: int = Field(4, ge=2)
     dpo_rate: float = Field(1e-4, gt=0)
     rl_steps: int = Field(12, ge=1)
-    rl_tasks: int = Field(32, ge=1)
-    rl_samples: int = Field(4, ge=2)
-    rl_passes: int = Field(2, ge=1)
+    rl_tasks: int = Field(16, ge=1)
+    rl_samples: int = Field(8, ge=2)
+    rl_positive: float = Field(0.5, ge=0)
     rl_rate: float = Field(3e-4, gt=0)
     batch: int = Field(32, ge=1)
     held_out: int = Field(402, ge=1)
@@ -337,7 +337,8 @@ class Nano:
             "seed": seed, "steps": self.config.rl_steps, "tasks": self.config.rl_tasks,
             "samples": self.config.rl_samples, "learning_rate": self.config.rl_rate,
             "max_tokens": MAX_TOKENS, "limits": LIMITS,
-            "parallel": PARALLEL, "device": "cpu", "update": {"passes": self.config.rl_passes},
+            "parallel": PARALLEL, "device": "cpu",
+            "update": {"positive_weight": self.config.rl_positive},
         }  # fmt: skip
         return self._stage(
             out,
