@@ -93,7 +93,7 @@ class NanoConfig(Frozen):
         seeds: of SFT and all that follows; teacher, fresh model and base are shared.
         base_epochs, sft_epochs: passes over the examples.
         pair_tasks, pair_samples: episodes of the SFT model that preference pairs are made from.
-        rl_steps, rl_tasks, rl_samples: of PPO and GRPO; rl_positive: weight of their positive examples.
+        rl_steps, rl_tasks, rl_samples: of PPO and GRPO; rl_positive: weight of what they solved.
         held_out, greedy, unseen: number of tasks that models are measured on, each once for each
             seed.
         parts: shares of the examples that SFT is measured after, beside all of them.
