@@ -31,6 +31,7 @@ from benchside.policies.options import PolicyOptions
 from benchside.policy import Turn, Usage
 from benchside.rollout import Assignment
 from benchside.store import EpisodeRow, RunConfig, RunFolder, SuiteUse
+from benchside.task import ServiceRef
 
 ENDLESS = "import time; time.sleep(600)"
 
@@ -39,6 +40,25 @@ def job_of(suite: Suite, handover: SharedFolder | ObjectStore, policy: str) -> J
     asked = Evaluation.model_validate({"suites": ["power"], "policies": [policy]})
     made = make_policy(policy, None, lambda task: suite.answer_key(task.task_id).solution)
     return Job.of(asked, [(suite, suite.tasks[:1])], [made], handover, ())
+
+
+def test_a_job_has_a_task_for_each_kind_of_kernel(suite: Suite, tmp_path: Path) -> None:
+    handover = open_handover(None, tmp_path, resume=False)
+    first = suite.tasks[0]
+    served = [
+        first.model_copy(
+            update={
+                "services": (
+                    ServiceRef(name="fhir", host="h:80", image=first.image, params={"now": now}),
+                )
+            }
+        )
+        for now in ("2100", "2101", "2101")
+    ]
+    asked = Evaluation.model_validate({"suites": [suite.name], "policies": ["reference"]})
+    policy = make_policy("reference", solutions=lambda task: ())
+    job = Job.of(asked, [(suite, [first, first, *served])], [policy], handover, ())
+    assert job.tasks == (first, served[0], served[2])
 
 
 def order_of(suite: Suite, job: Job, lease: str) -> Order:

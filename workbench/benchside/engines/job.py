@@ -57,9 +57,10 @@ class Job:
     ) -> Job:
         """Return the job of an evaluation; leaves the driver's mark at the handover."""
         kinds = {
-            (suite.name, task.image, task.services): task for suite, tasks in chosen
+            (suite.name, task.image, *(one.model_dump_json() for one in task.services)): task
+            for suite, tasks in chosen
             for task in tasks
-        }  # fmt: skip
+        }
         return cls(
             version=benchside.__version__,
             home=chosen[0][0].home,
