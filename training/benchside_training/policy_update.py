@@ -43,8 +43,9 @@ class UpdateConfig(Frozen):
         branches: episodes that part at a fork are compared with their siblings, see `branches`;
             otherwise, as all others, with those of their task.
         kl_weight: of the distance to the reference policy; 0 needs none.
-        positive_weight: of the mean negative log-likelihood of all that got the whole reward, in
-            groups without signal too (VAPO's loss on positive examples); 0: none.
+        positive_weight: of the mean negative log-likelihood of all that got the whole reward, also
+            in groups without signal as long as others have some (VAPO's positive examples); 0:
+            none.
         passes: optimiser steps on the same trajectories.
         temperature: that they were sampled at.
         max_tokens: of a packed row. On a CPU, where attention costs the square of a row's length, a

@@ -1,4 +1,4 @@
-"""The board reads what chains write, and draws a curve of it."""
+"""The board reads what jobs write, and draws a curve of it."""
 
 import io
 import os

@@ -76,7 +76,7 @@ def _do(config: NanoConfig, name: str) -> None:
 
 
 def _end_with_parent() -> None:
-    """A killed pipeline leaves no chain behind, which would hold its folders."""
+    """A killed pipeline leaves no job behind, which would hold its folders."""
 
     def watch() -> None:
         parent = parent_process()

@@ -8,6 +8,5 @@ from benchside.statistics.scores import scores
 
 __all__ = [
     "Comparison", "Estimate", "Rate", "best_at", "clustered_mean", "compare", "majority_at",
-    "pass_at", "pass_hat", "rates_by", "scores", "success_rate", "weighted_at",
-    "wilson",
+    "pass_at", "pass_hat", "rates_by", "scores", "success_rate", "weighted_at", "wilson",
 ]  # fmt: skip
