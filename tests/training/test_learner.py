@@ -132,3 +132,23 @@ def test_the_learning_rate_rises_and_stays(base: Path) -> None:
         learner.set_rate(number)
         rates.append(learner.optimiser.param_groups[0]["lr"])
     assert rates == pytest.approx([0.0025, 0.005, 0.0075, 0.01, 0.01, 0.01])
+
+
+async def test_a_restored_optimiser_goes_on_with_its_momentum(base: Path, tmp_path: Path) -> None:
+    config = config_of(base, update={"max_tokens": 64, "most_kl": 100.0})
+    learner = Learner(config)
+    learned = await played(learner)
+    step(learner, learned, config)
+    learner.save(tmp_path / "checkpoint-1")
+    step(learner, learned, config)
+    restored, forgetful = Learner(config), Learner(config)
+    restored.restore(tmp_path / "checkpoint-1")
+    forgetful.model.load_state_dict(restored.model.state_dict())
+    for other in (restored, forgetful):
+        step(other, learned, config)
+    ours = learner.model.state_dict()
+    same = [
+        all(torch.equal(one, ours[name]) for name, one in other.model.state_dict().items())
+        for other in (restored, forgetful)
+    ]
+    assert same == [True, False]

@@ -1,5 +1,7 @@
 """One update: its gradient, what is left out, what stops it, and that it learns."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from transformers import LlamaForCausalLM
@@ -53,12 +55,16 @@ def episodes(model: LlamaForCausalLM) -> list[Trajectory]:
     return found
 
 
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("positive_weight", [0.0, 0.25])
 @pytest.mark.parametrize("max_tokens", [10, 100])
 def test_an_update_steps_along_a_plain_implementations_gradient(
-    max_tokens: int, positive_weight: float
+    max_tokens: int, positive_weight: float, masked: bool
 ) -> None:
-    """With one trajectory a row, or all in one, the step is the same."""
+    """With one trajectory a row, or all in one, the step is the same.
+
+    A masked failure still counts in its group, but its own tokens do not train.
+    """
     ours, plain = tiny_llama(), tiny_llama()
     config = UpdateConfig(
         temperature=TEMPERATURE, divide_by_std=False, max_tokens=max_tokens, max_grad_norm=1e9,
@@ -66,9 +72,12 @@ def test_an_update_steps_along_a_plain_implementations_gradient(
     )  # fmt: skip
     optimiser = torch.optim.SGD(ours.parameters(), lr=1.0)
     solved = trajectories(episode_of(generated(ours, [([5, 5], [9, 2])]), 1.0, task_id="c"))
-    report = update(ours, optimiser, [*episodes(ours), *solved], config, version=0)
+    given = [*episodes(ours), *solved]
+    given[1] = replace(given[1], masked=masked)
+    report = update(ours, optimiser, given, config, version=0)
     assert (report.groups, report.without_signal, report.unscored) == (3, 2, 1)
-    assert report.tokens == 7
+    trained = 5 if masked else 7
+    assert report.tokens == trained
     assert report.ratios is not None
     assert report.ratios.largest_log < 1e-5
     assert report.clipped == 0
@@ -77,11 +86,12 @@ def test_an_update_steps_along_a_plain_implementations_gradient(
     first, second = [3, 4, 5, 6, 7, 2, 8, 9, 10, 2], [3, 4, 5, 11, 2]
     one, other = logs_of(plain, first), logs_of(plain, second)
     gain = 0.5 * sum(one[at - 1, first[at]] for at in (3, 4, 5, 8, 9))
-    gain = gain - 0.5 * sum(other[at - 1, second[at]] for at in (3, 4))
+    if not masked:
+        gain = gain - 0.5 * sum(other[at - 1, second[at]] for at in (3, 4))
     # what got the whole reward: five tokens of the first one, two of a group without signal
     third = logs_of(plain, [5, 5, 9, 2])
     likely = sum(one[at - 1, first[at]] for at in (3, 4, 5, 8, 9)) + third[1, 9] + third[2, 2]
-    (-gain / 7 - positive_weight * likely / 7).backward()
+    (-gain / trained - positive_weight * likely / 7).backward()
     for mine, theirs in zip(ours.parameters(), plain.parameters(), strict=True):
         assert theirs.grad is not None
         torch.testing.assert_close(mine, theirs - theirs.grad, atol=1e-6, rtol=1e-5)

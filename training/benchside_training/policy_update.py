@@ -254,7 +254,7 @@ def _positives(
     trajectories: Sequence[Trajectory], config: UpdateConfig, device: torch.device
 ) -> list[TokenBatch]:
     """Packed rows of what got the whole reward, if it is to become likelier."""
-    best = [one for one in trajectories if one.reward is not None and one.reward >= 1]
+    best = [one for one in trajectories if (one.reward or 0) >= 1 and not one.masked]
     if not config.positive_weight or not best:
         return []
     parts = _parts(best, [torch.zeros(len(one)) for one in best], config, device)
@@ -282,14 +282,19 @@ def _grouped(
     if config.branches:
         tree = branch_advantages(trajectories, divide_by_std=config.divide_by_std)
         report = UpdateReport(tree.groups, tree.without_signal, tree.unscored, 0)
-        return _parts(tree.trajectories, tree.gains, config, device), report
+        pairs = zip(tree.trajectories, tree.gains, strict=True)
+        kept = [(one, gains) for one, gains in pairs if not one.masked]
+        return _parts([one for one, _ in kept], [own for _, own in kept], config, device), report
     episodes = {one.episode: Scored(one.group, one.reward) for one in trajectories}
     found = group_advantages(list(episodes.values()), divide_by_std=config.divide_by_std)
     by_episode = dict(zip(episodes, found.values, strict=True))
-    kept = [(one, value) for one in trajectories if (value := by_episode[one.episode]) is not None]
+    kept = [
+        (one, torch.full((len(one),), value))
+        for one in trajectories
+        if (value := by_episode[one.episode]) is not None and not one.masked
+    ]
     report = UpdateReport(found.groups, found.without_signal, found.unscored, 0)
-    gains = [torch.full((len(one),), value) for one, value in kept]
-    return _parts([one for one, _ in kept], gains, config, device), report
+    return _parts([one for one, _ in kept], [own for _, own in kept], config, device), report
 
 
 def _valued(
@@ -301,7 +306,7 @@ def _valued(
 ) -> tuple[list[_Part], UpdateReport]:
     """Parts with advantages over what the value head expects now."""
     episodes = {one.episode: one.reward for one in trajectories}
-    kept = [one for one in trajectories if one.reward is not None]
+    kept = [one for one in trajectories if one.reward is not None and not one.masked]
     report = UpdateReport(0, 0, sum(reward is None for reward in episodes.values()), 0)
     parts = _parts(kept, [torch.zeros(len(one)) for one in kept], config, device)
     filled = []

@@ -177,7 +177,11 @@ class _Training:
         """An episode's trajectories; of one that ended before it acted, none."""
         if not episode.turns:
             return []
-        return [replace(one, reward=self._reward(episode)) for one in trajectories(episode)]
+        masked = self._config.mask_truncated and episode.outcome == "truncated"
+        return [
+            replace(one, reward=self._reward(episode), masked=masked)
+            for one in trajectories(episode)
+        ]
 
     async def _measure(self, row: MetricsRow, asked: HeldOut, rollouts: Rollouts) -> MetricsRow:
         """Measure the policy on held-out tasks: a row for each suite, and the step's own."""

@@ -58,6 +58,8 @@ class RlConfig(Frozen):
         max_tokens: of one turn.
         limits: instead of those of the tasks.
         reward: weights of its parts, see `reward`.
+        mask_truncated: an episode that ran out of turns, time or tokens counts in its group, but is
+            not trained on: it did not say what was wrong with it (DAPO's overlong filtering).
         held_out: what the policy is measured on while it learns; None: nothing.
         max_staleness: how many updates old a token may be when it is trained on. 0: playing and
             training take turns. Otherwise playing goes on while the model is trained, with a copy
@@ -84,6 +86,7 @@ class RlConfig(Frozen):
     max_tokens: int = Field(1024, ge=1)
     limits: LimitChoice = LimitChoice()
     reward: RewardWeights = RewardWeights()
+    mask_truncated: bool = False
     update: UpdateConfig = UpdateConfig()
     branch: Branch | None = None
     held_out: HeldOut | None = None

@@ -43,6 +43,7 @@ class Trajectory:
         group: task hash: rewards of one group are compared with each other.
         episode: its id; several trajectories may be of one episode.
         fork: None where the episode is no continuation of a copied kernel.
+        masked: its reward counts among those of its group, but none of its tokens are trained on.
     """
 
     input_ids: Tensor
@@ -54,6 +55,7 @@ class Trajectory:
     group: str
     episode: str
     fork: Fork | None = None
+    masked: bool = False
 
     def __len__(self) -> int:
         return len(self.input_ids)
