@@ -8,7 +8,6 @@ import asyncio
 import io
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +20,7 @@ from benchside.rollout import Assignment
 from benchside.store import RunFolder
 from benchside.task_list import read_task_list
 from benchside_training.nano import attempts, episodes, pipeline
-from benchside_training.nano.curriculum import SUITES, AskedTask
+from benchside_training.nano.curriculum import SUITES, UNSEEN_SUITE
 from benchside_training.nano.fresh import Shape
 from benchside_training.nano.jobs import side_by_side
 from benchside_training.nano.pipeline import Nano, NanoConfig
@@ -32,19 +31,19 @@ from benchside_training.nano.teacher import teacher
 from benchside_training.rollouts import limited
 
 
-def play_as_the_teacher(
-    folder: Path, model: Path, tasks: Sequence[AskedTask], samples: int, seed: int
-) -> pd.DataFrame:
-    suites = {suite.name: suite for suite, _ in tasks}
-    asked = []
-    for sample in range(samples):
-        policy = teacher(suites, sample, seed)
-        policy.name = f"hf:{model.parent.name}"
-        asked += [
+def play_as_the_teacher(model: Path, seed: int, *runs: episodes.Run) -> list[pd.DataFrame]:
+    asked = {}
+    for folder, tasks, samples, _ in runs:
+        suites = {suite.name: suite for suite, _ in tasks}
+        asked[folder] = [
             Assignment(suite, limited(task, episodes.LIMITS), policy, sample, sample)
+            for sample in range(samples)
+            for policy in [teacher(suites, sample, seed)]
             for suite, task in tasks
         ]
-    return asyncio.run(episodes.play(folder, asked, seed, parallel=4))
+        for one in asked[folder]:
+            one.policy.name = f"hf:{model.parent.name}"
+    return asyncio.run(episodes.play(asked, seed, parallel=4))
 
 
 class Interruption(Exception):
@@ -59,7 +58,7 @@ def test_a_tiny_pipeline_goes_on_where_it_was_interrupted_and_ships(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     config = NanoConfig(
-        out=Path("nano"), seeds=(0,), size=400, unseen_size=4,
+        out=Path("nano"), seeds=(0,), sizes=dict.fromkeys(SUITES, 400) | {UNSEEN_SUITE: 4},
         shape=Shape(vocabulary=400, width=32, layers=1, heads=2), base_epochs=1, sft_epochs=1,
         pair_tasks=30, pair_samples=4, rl_steps=2, rl_tasks=2, rl_samples=2, held_out=3, greedy=3,
         unseen=3, parts=(0.5,), attempted=6, attempts=4, verifier_epochs=1,
@@ -69,9 +68,9 @@ def test_a_tiny_pipeline_goes_on_where_it_was_interrupted_and_ships(
         monkeypatch.setattr(module, "MAX_TOKENS", 8)
     monkeypatch.setattr(attempts, "play_model", play_as_the_teacher)
 
-    def play(folder: Path, *rest: object) -> pd.DataFrame:
-        player = play_as_the_teacher if folder.name.endswith("to-learn") else model_plays
-        return player(folder, *rest)
+    def play(model: Path, seed: int, *runs: episodes.Run) -> list[pd.DataFrame]:
+        learned_from = runs[0].folder.name.endswith("to-learn")
+        return (play_as_the_teacher if learned_from else model_plays)(model, seed, *runs)
 
     monkeypatch.setattr(pipeline, "play_model", play)
 

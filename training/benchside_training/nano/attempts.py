@@ -15,7 +15,7 @@ from benchside.statistics.scores import votes
 from benchside_training import examples, verifier, verifier_scores
 from benchside_training.evaluation_rows import evaluation_rows
 from benchside_training.nano.curriculum import AskedTask
-from benchside_training.nano.episodes import play_model
+from benchside_training.nano.episodes import Run, play_model
 from benchside_training.nano.recovery import Recovery, recovery
 
 BEST_OF = 8
@@ -74,7 +74,7 @@ class Attempts:
             pass@k and best@k by suite, and how much of the difference choosing recovers.
         """
         run = self.out / "played" / f"sft-{self.seed}-attempts"
-        play_model(run, self.model, tasks, samples, self.seed)
+        play_model(self.model, self.seed, Run(run, tasks, samples))
         verifier_scores.main(
             verifier_scores.VerifierScoresConfig(
                 verifier=chooser, runs=(str(run),), batch=64, device="cpu"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 from rich.progress import Progress
@@ -21,9 +22,10 @@ from benchside.runs import load_run
 from benchside.statistics.estimate import Estimate, clustered_mean
 from benchside.store import RunFolder
 from benchside.task_kernel import WARM_MODULES
+from benchside_kernels.backend import KernelMaker
 from benchside_kernels.makers import open_kernels
 from benchside_training.local.engine import Engine
-from benchside_training.local.loading import load
+from benchside_training.local.loading import LocalModel, load
 from benchside_training.local.policy import LocalPolicy
 from benchside_training.nano.curriculum import AskedTask
 from benchside_training.nano.teacher import teacher
@@ -32,6 +34,15 @@ from benchside_training.rollouts import limited, run_config
 LIMITS = LimitChoice(max_turns=4, cell_timeout_s=30.0)
 MAX_TOKENS = 200  # of one turn
 PARALLEL = 64
+
+
+class Run(NamedTuple):
+    """Episodes of a model: a run folder, tasks, and how they are played."""
+
+    folder: Path
+    tasks: Sequence[AskedTask]
+    samples: int = 1
+    temperature: float = 1.0
 
 
 def play_teacher(folder: Path, tasks: Sequence[AskedTask], samples: int, seed: int) -> pd.DataFrame:
@@ -45,38 +56,36 @@ def play_teacher(folder: Path, tasks: Sequence[AskedTask], samples: int, seed: i
             [teacher(suites, sample, seed)], 1, seed,
         )
     ]  # fmt: skip
-    return asyncio.run(play(folder, asked, seed, parallel=4))
+    return asyncio.run(play({folder: asked}, seed, parallel=4))[0]
 
 
-def play_model(
-    folder: Path,
-    model: Path,
-    tasks: Sequence[AskedTask],
-    samples: int,
-    seed: int,
-    temperature: float = 1.0,
-) -> pd.DataFrame:
-    """Let a model play; return the episodes as `load_run` gives them."""
+def play_model(model: Path, seed: int, *runs: Run) -> list[pd.DataFrame]:
+    """Let a model play some runs; return the episodes of each as `load_run` gives them."""
 
-    async def played() -> pd.DataFrame:
+    async def played() -> list[pd.DataFrame]:
         loaded = load(str(model), PolicyOptions(device="cpu", dtype="float32"))
         engine = Engine(loaded.model, max_batch=PARALLEL)
         try:
-            asked = []
-            for suite, task in tasks:
-                for sample in range(samples):
-                    told = hashlib.sha256(f"{seed}/{task.hash}/{sample}".encode()).digest()
-                    own = int.from_bytes(told[:4], "big") % 2**31
-                    options = PolicyOptions(
-                        temperature=temperature, max_tokens=MAX_TOKENS, seed=own
-                    )
-                    policy = LocalPolicy(f"hf:{model.parent.name}", loaded, engine, options)
-                    asked.append(Assignment(suite, limited(task, LIMITS), policy, sample, own))
-            return await play(folder, asked, seed, parallel=PARALLEL)
+            asked = {run.folder: _asked(run, model, seed, loaded, engine) for run in runs}
+            return await play(asked, seed, parallel=PARALLEL)
         finally:
             await engine.aclose()
 
     return asyncio.run(played())
+
+
+def _asked(
+    run: Run, model: Path, seed: int, loaded: LocalModel, engine: Engine
+) -> list[Assignment]:
+    asked = []
+    for suite, task in run.tasks:
+        for sample in range(run.samples):
+            told = hashlib.sha256(f"{seed}/{task.hash}/{sample}".encode()).digest()
+            own = int.from_bytes(told[:4], "big") % 2**31
+            options = PolicyOptions(temperature=run.temperature, max_tokens=MAX_TOKENS, seed=own)
+            policy = LocalPolicy(f"hf:{model.parent.name}", loaded, engine, options)
+            asked.append(Assignment(suite, limited(task, LIMITS), policy, sample, own))
+    return asked
 
 
 def success(episodes: pd.DataFrame) -> Estimate:
@@ -86,31 +95,48 @@ def success(episodes: pd.DataFrame) -> Estimate:
 
 
 async def play(
-    folder: Path, asked: Sequence[Assignment], seed: int, *, parallel: int
-) -> pd.DataFrame:
-    """Play episodes in live kernels, or what is left of them; return them as `load_run` does.
+    runs: Mapping[Path, Sequence[Assignment]], seed: int, *, parallel: int
+) -> list[pd.DataFrame]:
+    """Play runs one after another in live kernels, or what is left of them.
+
+    Args:
+        runs: the episodes by run folder.
+
+    Returns:
+        the episodes of each as `load_run` gives them.
 
     Raises:
-        InfrastructureError: it spoiled all of them.
+        InfrastructureError: it spoiled all episodes of a run.
     """
-    run = RunFolder(folder)
-    if (folder / "run.json").exists() and not unfinished(asked, run):
-        return load_run(folder).episodes
-    with run.lock(), Progress(transient=True) as progress:
+    left = {
+        folder: asked
+        for folder, asked in runs.items()
+        if not (folder / "run.json").exists() or unfinished(asked, RunFolder(folder))
+    }
+    if left:
         async with open_kernels(None, WARM_MODULES) as maker:
-            origin = provenance(seed, maker.isolation)
-            config = run_config(asked, seed, LIMITS, origin)
-            run.start(config, resume=(folder / "run.json").exists())
-            left = unfinished(asked, run)
-            bar = progress.add_task(f"episodes of {folder.name}", total=len(left))
-            await run_batch(
-                left, run, origin, maker=maker, parallel=parallel,
-                on_episode=lambda _: progress.advance(bar),
-            )  # fmt: skip
+            for folder, asked in left.items():
+                await _play(folder, asked, seed, maker, parallel)
+    return [load_run(folder).episodes for folder in runs]
+
+
+async def _play(
+    folder: Path, asked: Sequence[Assignment], seed: int, maker: KernelMaker, parallel: int
+) -> None:
+    run = RunFolder(folder)
+    with run.lock(), Progress(transient=True) as progress:
+        origin = provenance(seed, maker.isolation)
+        config = run_config(asked, seed, LIMITS, origin)
+        run.start(config, resume=(folder / "run.json").exists())
+        left = unfinished(asked, run)
+        bar = progress.add_task(f"episodes of {folder.name}", total=len(left))
+        await run_batch(
+            left, run, origin, maker=maker, parallel=parallel,
+            on_episode=lambda _: progress.advance(bar),
+        )  # fmt: skip
     played = load_run(folder).episodes
     if played["outcome"].isin(UNSCORED).all():
         raise InfrastructureError(
             "no episode could be scored", where=folder, value=played["error"].iloc[0],
             fix="mend what the error names, then run this again: it goes on where it was",
         )  # fmt: skip
-    return played

@@ -53,6 +53,7 @@ from benchside_training.nano.episodes import (
     LIMITS,
     MAX_TOKENS,
     PARALLEL,
+    Run,
     play_model,
     play_teacher,
     success,
@@ -64,6 +65,7 @@ from benchside_training.rl_config import RlConfig
 Method = Literal["base", "sft", "dpo", "ppo", "grpo"]
 METHODS: tuple[Method, ...] = ("base", "sft", "dpo", "ppo", "grpo")
 RL_METHODS: tuple[Method, ...] = ("ppo", "grpo")
+SIZES = {"registry": 23_000, "units": 40_000, "wards": 40_000, UNSEEN_SUITE: 1500}
 
 
 class Measurement(NamedTuple):
@@ -87,7 +89,7 @@ class NanoConfig(Frozen):
 
     Args:
         parallel: jobs at a time, each on one thread.
-        size: tasks that each suite is prepared with; unseen_size: of the unseen one.
+        sizes: tasks that suites are prepared with: as many as leave about as much to teach of each.
         families: that are learned of each.
         taught: tasks at most that the teacher plays; samples: of each.
         seeds: of SFT and all that follows; teacher, fresh model and base are shared.
@@ -104,8 +106,7 @@ class NanoConfig(Frozen):
     out: Path
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
     parallel: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
-    size: int = Field(40_000, ge=1)
-    unseen_size: int = Field(1500, ge=1)
+    sizes: dict[str, int] = SIZES
     families: int = Field(12, ge=1)
     taught: int = Field(9000, ge=1)
     samples: int = Field(1, ge=1)
@@ -120,7 +121,7 @@ class NanoConfig(Frozen):
     rl_steps: int = Field(12, ge=1)
     rl_tasks: int = Field(16, ge=1)
     rl_samples: int = Field(8, ge=2)
-    rl_positive: float = Field(0.5, ge=0)
+    rl_positive: float = Field(2.0, ge=0)
     rl_rate: float = Field(3e-4, gt=0)
     batch: int = Field(32, ge=1)
     held_out: int = Field(402, ge=1)
@@ -231,7 +232,7 @@ class Nano:
         return self.out / "base" / "model"
 
     def _prepared(self) -> Curriculum:
-        sizes = dict.fromkeys(SUITES, self.config.size) | {UNSEEN_SUITE: self.config.unseen_size}
+        sizes = self.config.sizes
         wanted = [Wanted(manifest(name), manifest(name).seed, sizes[name]) for name in sizes]
         self._say(f"preparing {', '.join(sizes)}")
         done = asyncio.run(
@@ -311,7 +312,7 @@ class Nano:
             played = self.out / "played" / f"sft-{seed}-to-learn"
             tasks = some(self._learned.parts["practised"], self.config.pair_tasks)
             self._say(f"seed {seed}: episodes for preference pairs")
-            play_model(played, tuned, tasks, self.config.pair_samples, seed)
+            play_model(tuned, seed, Run(played, tasks, self.config.pair_samples))
             folder = self.out / "pairs" / f"seed-{seed}"
             if not (folder / pairs.FILE).exists():
                 pairs.main(
@@ -338,7 +339,8 @@ class Nano:
             "samples": self.config.rl_samples, "learning_rate": self.config.rl_rate,
             "max_tokens": MAX_TOKENS, "limits": LIMITS,
             "parallel": PARALLEL, "device": "cpu",
-            "update": {"positive_weight": self.config.rl_positive},
+            "mask_truncated": True,
+            "update": {"aggregation": "sequence", "positive_weight": self.config.rl_positive},
         }  # fmt: skip
         return self._stage(
             out,
@@ -363,7 +365,7 @@ class Nano:
         )  # fmt: skip
         tasks = some(self._learned.parts["held-out"], self.config.held_out)
         run = self.out / "played" / f"sft-{seed}-part-{part:g}"
-        played = play_model(run, model, tasks, 1, seed)
+        [played] = play_model(model, seed, Run(run, tasks))
         self._say(f"sft on {part:.0%} of its examples: {_solved(played):.1%} solved")
         self._rows += [
             _row("sft", seed, "held-out", own, part) for _, own in played.groupby("suite")
@@ -398,13 +400,16 @@ class Nano:
         """Play the tasks that are measured; write all rows so far."""
         config = self.config
         numbers = {"held-out": config.held_out, "held-out-greedy": config.greedy}
+        runs = [
+            Run(
+                self.out / "played" / f"{method}-{seed}-{name}",
+                some(self._learned.parts[part], numbers.get(name, config.unseen)),
+                temperature=temperature,
+            )
+            for name, part, temperature in MEASURED
+        ]  # fmt: skip
         frames = []
-        for name, part, temperature in MEASURED:
-            played = play_model(
-                self.out / "played" / f"{method}-{seed}-{name}", model,
-                some(self._learned.parts[part], numbers.get(name, config.unseen)), 1, seed,
-                temperature,
-            )  # fmt: skip
+        for (name, *_), played in zip(MEASURED, play_model(model, seed, *runs), strict=True):
             self._say(
                 f"{method}, seed {seed}, {name}: {_solved(played):.1%} of {len(played)} solved"
             )

@@ -26,7 +26,7 @@ from benchside.store import RunFolder
 from benchside.task_list import task_line
 from benchside_training.model_card import write_model_card
 from benchside_training.nano.curriculum import SUITES, Curriculum, read_curriculum
-from benchside_training.nano.episodes import play_model, success
+from benchside_training.nano.episodes import Run, play_model, success
 from benchside_training.nano.fresh import question
 from benchside_training.nano.pipeline import NanoConfig
 from benchside_training.nano.results import percent
@@ -87,11 +87,9 @@ def ship(config: NanoConfig, weights: Path = WEIGHTS, console: Console | None = 
     learned = read_curriculum(config.out / "home", config.families)
     suites = [open_suite(name, config.out / "as-users-have-them", console.print) for name in SUITES]
     listed = {suite.name: unasked(suite, learned) for suite in suites}
-    played = play_model(
-        config.out / "played" / f"shipped-{best.method}-{best.seed}", model,
-        [(suite, suite.task(one)) for suite in suites for one in listed[suite.name]],
-        samples=1, seed=0, temperature=0.0,
-    )  # fmt: skip
+    tasks = [(suite, suite.task(one)) for suite in suites for one in listed[suite.name]]
+    run = config.out / "played" / f"shipped-{best.method}-{best.seed}"
+    [played] = play_model(model, 0, Run(run, tasks, temperature=0.0))
     found = success(played)
     console.print(f"{best.method}, seed {best.seed}: {percent(found)} of {found.n} listed tasks")
     staged = weights.with_name(f".{weights.name}-staged")
@@ -99,7 +97,7 @@ def ship(config: NanoConfig, weights: Path = WEIGHTS, console: Console | None = 
     staged.mkdir(parents=True)
     for name in FILES:
         shutil.copyfile(model / name, staged / name)
-    lines = [task_line(suite.task(one)) for suite in suites for one in listed[suite.name]]
+    lines = [task_line(task) for _, task in tasks]
     (staged / HELD_OUT).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     summary = _summary(config, ranked, learned)
     summary["Measured as shipped"] = (
