@@ -15,12 +15,16 @@ from pathlib import Path
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchside.task import Frozen
 
 PAD, END, USER, SAYS, OUTPUT = "<|pad|>", "<|end|>", "<|user|>", "<|says|>", "<|output|>"
 TOOLS = "<|tools|>"
+SHARPNESS = 4.0
+"""Weight of the last norm at the start. Embeddings are small, and logits made of them alone lie too
+near to each other for a rare token, such as an id, to be told from others with certainty."""
 _WORD = r"[\p{L}\p{N}_]"
 _PIECES = rf"{_WORD}+(?:[-:]\p{{N}}+)*|[^\p{{L}}\p{{N}}_]+"  # ids and times are one
 _BETWEEN = rf"(?<={_WORD}) (?={_WORD})"
@@ -126,6 +130,7 @@ def write_fresh(folder: Path, texts: Iterable[str], shape: Shape, seed: int) -> 
             bos_token_id=None,
         )
     )  # fmt: skip
+    nn.init.constant_(model.model.norm.weight, SHARPNESS)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return sum(one.numel() for one in model.parameters())
