@@ -39,6 +39,11 @@ def test_branches_are_compared_with_siblings_and_stems_within_their_task() -> No
         "t/1-5": [[0.5, 0.5], [5, 11]],
     }
     assert (found.groups, found.without_signal, found.unscored) == (3, 1, 1)
+    # where the first branch is masked, the stem trains in another
+    first, *others = tree()
+    masked = branch_advantages([replace(first, masked=True), *others], divide_by_std=False)
+    by_name = {one.episode: one.input_ids[one.loss_mask].tolist() for one in masked.trajectories}
+    assert by_name["t/1-1"] == [5, 7]
     # sample standard deviations: siblings of a √½, stems ½
     scaled = branch_advantages(tree())
     first = scaled.gains[0][scaled.trajectories[0].loss_mask]

@@ -97,6 +97,16 @@ def test_an_update_steps_along_a_plain_implementations_gradient(
         torch.testing.assert_close(mine, theirs - theirs.grad, atol=1e-6, rtol=1e-5)
 
 
+def test_a_masked_episode_teaches_a_value_head_nothing() -> None:
+    model = tiny_llama()
+    given = episodes(model)
+    given[1] = replace(given[1], masked=True)
+    head = torch.nn.Linear(model.config.hidden_size, 1)
+    optimiser = torch.optim.SGD([*model.parameters(), *head.parameters()], lr=1e-3)
+    config = UpdateConfig(temperature=TEMPERATURE)
+    assert update(model, optimiser, given, config, version=0, value_head=head).tokens == 9
+
+
 def test_tokens_that_the_trainer_sees_otherwise_stop_the_update() -> None:
     model = tiny_llama()
     optimiser = torch.optim.SGD(model.parameters(), lr=1.0)

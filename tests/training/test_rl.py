@@ -83,6 +83,11 @@ def test_rl_learns_from_recorded_tokens_and_goes_on_exactly(
     assert (rows["tokens"] > 0).all()
     rollouts = load_run(tmp_path / "whole" / "rollouts" / "step-00001").episodes
     assert len(rollouts) == 4
+    # all of them run out of turns: masked, they train nothing
+    masked = main(config("masked", mask_truncated=True), reward=low_ids, home=home)
+    assert all(torch.equal(one, before[name]) for name, one in weights(masked).items())
+    rows = load_curves(tmp_path / "masked").metrics
+    assert (rows["tokens"] == 0).all() and (rows["groups"] > rows["without_signal"]).any()
     # graded, none of these episodes has solved anything: no signal, and nothing is learned
     held_out = {"every": 2, "split": "train", "tasks": 2}
     ahead = config("ahead", max_staleness=1, held_out=held_out)

@@ -59,7 +59,7 @@ def branch_advantages(
         stems.setdefault(_stem(one), []).append(one)
     worth = [sum(one.reward or 0.0 for one in of) / len(of) for of in stems.values()]
     tasks = _valued(list(stems), [of[0].group for of in stems.values()], worth, divide_by_std)
-    first = {of[0].episode for of in stems.values()}
+    first = {min(of, key=lambda one: one.masked).episode for of in stems.values()}
     kept: list[Trajectory] = []
     gains: list[Tensor] = []
     for one in scored:

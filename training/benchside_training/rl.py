@@ -166,10 +166,10 @@ class _Training:
         row = self._row(step, episodes, report, stale)
         if config.held_out is not None and (step + 1) % config.held_out.every == 0:
             row = await self._measure(row, config.held_out, rollouts)
+        row = row.model_copy(update={"seconds": time.monotonic() - started})
+        self._log.write(row)  # before the checkpoint: rows after it are written again
         if (step + 1) % config.save_every == 0:
             learner.save(self._folder.checkpoints / f"checkpoint-{step + 1}")
-        row = row.model_copy(update={"seconds": time.monotonic() - started})
-        self._log.write(row)
         self._on_step(row)
         await stream.updated(step + 1)
 

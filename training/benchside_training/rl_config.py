@@ -59,7 +59,7 @@ class RlConfig(Frozen):
         limits: instead of those of the tasks.
         reward: weights of its parts, see `reward`.
         mask_truncated: an episode that ran out of turns, time or tokens counts in its group, but is
-            not trained on: it did not say what was wrong with it (DAPO's overlong filtering).
+            not trained on (DAPO's overlong filtering); PPO has no groups, and leaves it out.
         held_out: what the policy is measured on while it learns; None: nothing.
         max_staleness: how many updates old a token may be when it is trained on. 0: playing and
             training take turns. Otherwise playing goes on while the model is trained, with a copy
