@@ -17,20 +17,30 @@ def task(number: int, suite: str = "wards", group: str = "count/drugs") -> TaskS
     )  # fmt: skip
 
 
-def suite(name: str, tasks: list[TaskSpec] | None = None) -> Any:
-    """What is asked of a suite where nothing is played."""
-    return SimpleNamespace(name=name, tasks=tasks or [])
+def suite(
+    name: str, tasks: list[TaskSpec] | None = None, solutions: dict[str, str] | None = None
+) -> Any:
+    """What is asked of a suite where nothing is played.
+
+    Args:
+        solutions: by task id; each task has one of its own otherwise.
+    """
+
+    def answer_key(task_id: str) -> Any:
+        return SimpleNamespace(solution=((solutions or {}).get(task_id, task_id),), value=1)
+
+    return SimpleNamespace(name=name, tasks=tasks or [], answer_key=answer_key)
 
 
 def episodes(
-    method: str, solved: list[bool], measured: str = "held-out", seed: int = 0
+    method: str, solved: list[bool], measured: str = "held-out", seed: int = 0, suite: str = "wards"
 ) -> pd.DataFrame:
     """One episode a task, two tasks to a family."""
     return pd.DataFrame(
         {
-            "method": method, "seed": seed, "measured": measured, "suite": "wards",
+            "method": method, "seed": seed, "measured": measured, "suite": suite,
             "group": [f"g{number // 2}" for number in range(len(solved))],
-            "task_id": [f"t{number}" for number in range(len(solved))],
+            "task_hash": [f"{suite} {number}" for number in range(len(solved))],
             "outcome": ["solved" if one else "wrong" for one in solved],
         }
     )  # fmt: skip

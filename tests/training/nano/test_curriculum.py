@@ -1,10 +1,19 @@
 """Tasks are dealt out by hash alone, and chosen evenly from all suites."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from benchside_training.nano.curriculum import SHARES, part_of, some
+from benchside_training.nano import curriculum
+from benchside_training.nano.curriculum import (
+    SHARES,
+    SUITES,
+    UNSEEN_SUITE,
+    part_of,
+    read_curriculum,
+    some,
+)
 from tests.training.nano.asked import suite, task
 
 
@@ -15,6 +24,22 @@ def test_parts_follow_from_the_hash_and_have_their_shares() -> None:
     for part, share in SHARES:
         assert dealt[part] == pytest.approx(1000 * share / 10, abs=70)  # more than four deviations
     assert [part_of(one) for one in reversed(tasks)] == [part_of(one) for one in tasks][::-1]
+
+
+def test_a_rewording_of_what_is_learned_is_not_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = [task(number) for number in range(40)]
+    by_part = {part: [one for one in tasks if part_of(one) == part] for part, _ in SHARES}
+    reworded = by_part["held-out"][0]
+    same = {reworded.task_id: by_part["taught"][0].task_id}  # its solution
+    suites = {name: suite(name, tasks, same) for name in (*SUITES, UNSEEN_SUITE)}
+    monkeypatch.setattr(curriculum, "load_suite", lambda name, home: suites[name])
+    monkeypatch.setattr(curriculum, "select", lambda own, split, limit: own.tasks)
+    learned = read_curriculum(Path(), 1)
+    held_out = {one.hash for _, one in learned.parts["held-out"]}
+    assert held_out == {one.hash for one in by_part["held-out"][1:]}
+    assert {one.hash for _, one in learned.parts["taught"]} == {
+        one.hash for one in by_part["taught"]
+    }
 
 
 def test_some_are_chosen_evenly_and_whatever_their_order() -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchside.policy import Message, ToolCall
 from benchside.protocol import RUN_CELL, all_tools
@@ -26,6 +27,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parameters = write_fresh(folder, [PROMPT, CODE] * 3, Shape(vocabulary=320, width=32), seed=0)
     assert parameters < 60_000
     return folder
+
+
+def test_logits_start_far_enough_apart_to_tell_rare_tokens(folder: Path) -> None:
+    model = load_base(str(folder), "float32").model
+    with torch.no_grad():
+        logits = model(input_ids=torch.arange(300)[None]).logits
+    assert logits.std() > 0.8  # 0.3 where the last norm starts at 1
 
 
 def test_the_template_keeps_question_schema_and_the_end_of_outputs(folder: Path) -> None:

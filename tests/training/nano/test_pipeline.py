@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from benchside.curves import load_curves
+from benchside.errors import InputError
 from benchside.policies.options import PolicyOptions
 from benchside.rollout import Assignment
 from benchside.store import RunFolder
@@ -87,6 +88,8 @@ def test_a_tiny_pipeline_goes_on_where_it_was_interrupted_and_ships(
 
     said = io.StringIO()
     console = Console(file=said, width=250)
+    with pytest.raises(InputError, match="other options"):
+        Nano(config.model_copy(update={"rl_steps": 3}), console).run()
     write_results(Nano(config, console).run(), config.out, console)
     assert {path: path.stat().st_mtime_ns for path in made} == made
     assert len(RunFolder(config.out / "teacher").rows()) == told

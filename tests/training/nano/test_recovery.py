@@ -9,11 +9,11 @@ from benchside_training.nano.recovery import Choice, Recovery, recovery
 def episodes(tasks: dict[tuple[str, str], list[tuple[bool, float]]]) -> pd.DataFrame:
     return pd.DataFrame(
         [
-            (group, task, "solved" if solved else "wrong", score, "1" if solved else "2")
+            ("wards", group, task, "solved" if solved else "wrong", score, "1" if solved else "2")
             for (group, task), own in tasks.items()
             for solved, score in own
         ],
-        columns=["group", "task_id", "outcome", "verifier_score", "vote"],
+        columns=["suite", "group", "task_hash", "outcome", "verifier_score", "vote"],
     )
 
 
@@ -39,6 +39,12 @@ def test_a_verifier_that_knows_recovers_all_and_one_that_guesses_nothing() -> No
     assert share.value == pytest.approx(0.5)
     assert (share.n, share.clusters) == (2, 2)
     assert (share.low, share.high) == pytest.approx((0.0, 1.0))
+
+
+def test_tasks_of_two_suites_do_not_vote_with_each_other() -> None:
+    ours = episodes({("a", "1"): MIXED})
+    found = recovery(pd.concat([ours, ours.assign(suite="units")]), 2)
+    assert (found.pass_1.n, found.pass_1.clusters) == (2, 2)
 
 
 def test_votes_outweigh_one_high_score() -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from benchside_training.nano.episodes import success
 from benchside_training.nano.pipeline import Measured
 from benchside_training.nano.recovery import recovery
 from benchside_training.nano.results import gain, percent, write_results
@@ -32,6 +33,17 @@ def test_a_gain_is_of_the_same_tasks_over_all_seeds() -> None:
     assert found.low < 0.25 < found.high
 
 
+def test_what_infrastructure_has_spoiled_is_no_failure_and_suites_share_no_tasks() -> None:
+    after = episodes("sft", AFTER)
+    after.loc[7, "outcome"] = "infrastructure_error"
+    other = [episodes(method, [False] * 8, suite="units") for method in ("base", "sft")]
+    played = pd.concat([episodes("base", BEFORE), after, *other])
+    found = gain(played, "sft", "held-out")
+    assert (found.n, found.clusters) == (15, 8)
+    assert found.value == pytest.approx(4 / 15)
+    assert success(after).value == pytest.approx(6 / 7)
+
+
 def test_the_table_is_printed_and_written(tmp_path: Path) -> None:
     frames = [
         episodes(method, AFTER if method in ("ppo", "grpo") else BEFORE, measured)
@@ -41,7 +53,7 @@ def test_the_table_is_printed_and_written(tmp_path: Path) -> None:
     said = io.StringIO()
     sampled = pd.DataFrame(
         {
-            "group": ["a", "a", "b", "b"], "task_id": ["1", "1", "2", "2"],
+            "suite": "wards", "group": ["a", "a", "b", "b"], "task_hash": ["1", "1", "2", "2"],
             "outcome": ["solved", "wrong"] * 2, "verifier_score": [0.9, 0.1, 0.1, 0.9],
             "vote": ["1", "2", "1", "2"],
         }

@@ -3,8 +3,9 @@
 Of each suite it learns a few template families, those with the shortest solutions. Their tasks are
 dealt out by hash: seven tenths are *taught* (the teacher plays them), two are *practised* (the
 model plays them itself, and learns from what comes of it), one is *held out*: same kinds of
-question, other values. Families of the split `test` are never learned ("unseen templates"), and
-neither is any task of `UNSEEN_SUITE`.
+question over the same records, other values. What is held out but has the solution of a task that
+is taught or practised, in other words, is left out. Families of the split `test` are never learned
+("unseen templates"), and neither is any task of `UNSEEN_SUITE`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from statistics import mean
 from typing import Literal
 
 from benchside.batch import select
-from benchside.library import Suite, open_suite
+from benchside.library import Suite, load_suite
 from benchside.task import TaskSpec
 
 SUITES = ("registry", "units", "wards")
@@ -54,7 +55,7 @@ def read_curriculum(home: Path, families: int) -> Curriculum:
     Raises:
         DataMissingError: a suite is not prepared.
     """
-    suites = {name: open_suite(name, home) for name in SUITES}
+    suites = {name: load_suite(name, home) for name in SUITES}
     chosen: dict[str, tuple[str, ...]] = {}
     parts: dict[Part, list[AskedTask]] = defaultdict(list)
     for name, suite in suites.items():
@@ -64,7 +65,10 @@ def read_curriculum(home: Path, families: int) -> Curriculum:
             if task.group in chosen[name]:
                 parts[part_of(task)].append((suite, task))
         parts["unseen-templates"] += [(suite, one) for one in select(suite, "test", MOST_UNSEEN)]
-    unseen = open_suite(UNSEEN_SUITE, home)
+    known: tuple[Part, Part] = ("taught", "practised")
+    learned = {solution(one) for part in known for one in parts[part]}
+    parts["held-out"] = [one for one in parts["held-out"] if solution(one) not in learned]
+    unseen = load_suite(UNSEEN_SUITE, home)
     parts["unseen-suite"] = [(unseen, task) for task in select(unseen, None, MOST_UNSEEN)]
     return Curriculum(chosen, parts)
 
@@ -76,6 +80,12 @@ def some(tasks: list[AskedTask], number: int) -> list[AskedTask]:
         by_suite[suite.name].append((suite, task))
     share = -(-number // len(by_suite))
     return [asked for own in by_suite.values() for asked in own[:share]]
+
+
+def solution(asked: AskedTask) -> tuple[str, ...]:
+    """Return the cells of a task's reference solution; rewordings of a question share them."""
+    suite, task = asked
+    return suite.answer_key(task.task_id).solution
 
 
 def part_of(task: TaskSpec) -> Part:

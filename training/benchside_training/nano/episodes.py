@@ -45,17 +45,13 @@ class Run(NamedTuple):
     temperature: float = 1.0
 
 
-def play_teacher(folder: Path, tasks: Sequence[AskedTask], samples: int, seed: int) -> pd.DataFrame:
+def play_teacher(folder: Path, tasks: Sequence[AskedTask], seed: int) -> pd.DataFrame:
     """Let the imperfect teacher play; return the episodes as `load_run` gives them."""
     suites = {suite.name: suite for suite, _ in tasks}
-    asked = [
-        one
-        for sample in range(samples)
-        for one in assign(
-            [(suite, [limited(task, LIMITS)]) for suite, task in tasks],
-            [teacher(suites, sample, seed)], 1, seed,
-        )
-    ]  # fmt: skip
+    asked = assign(
+        [(suite, [limited(task, LIMITS)]) for suite, task in tasks],
+        [teacher(suites, 0, seed)], 1, seed,
+    )  # fmt: skip
     return asyncio.run(play({folder: asked}, seed, parallel=4))[0]
 
 
@@ -88,10 +84,22 @@ def _asked(
     return asked
 
 
+def scored(episodes: pd.DataFrame) -> pd.DataFrame:
+    """Return the episodes that infrastructure and graders have not spoiled.
+
+    Returns:
+        them with `solved`, 1.0 or 0.0, and `family`, the group with its suite: suites share names.
+    """
+    own = episodes[~episodes["outcome"].isin(UNSCORED)]
+    return own.assign(
+        solved=(own["outcome"] == "solved").astype(float), family=own["suite"] + "/" + own["group"]
+    )
+
+
 def success(episodes: pd.DataFrame) -> Estimate:
     """Return the share of solved episodes, clustered by template family."""
-    solved = (episodes["outcome"] == "solved").astype(float)
-    return clustered_mean(solved.tolist(), episodes["group"].tolist(), episodes["task_id"].tolist())
+    own = scored(episodes)
+    return clustered_mean(own["solved"].tolist(), own["family"].tolist(), own["task_hash"].tolist())
 
 
 async def play(
@@ -103,7 +111,7 @@ async def play(
         runs: the episodes by run folder.
 
     Returns:
-        the episodes of each as `load_run` gives them.
+        the episodes of each that were asked for, as `load_run` gives them.
 
     Raises:
         InfrastructureError: it spoiled all episodes of a run.
@@ -117,7 +125,12 @@ async def play(
         async with open_kernels(None, WARM_MODULES) as maker:
             for folder, asked in left.items():
                 await _play(folder, asked, seed, maker, parallel)
-    return [load_run(folder).episodes for folder in runs]
+    found = []
+    for folder, asked in runs.items():
+        episodes = load_run(folder).episodes
+        wanted = {one.episode_id for one in asked}
+        found.append(episodes[episodes["episode_id"].isin(wanted)].reset_index(drop=True))
+    return found
 
 
 async def _play(

@@ -10,6 +10,7 @@ single look. An episode has about 100 tokens.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -131,6 +132,10 @@ def write_fresh(folder: Path, texts: Iterable[str], shape: Shape, seed: int) -> 
         )
     )  # fmt: skip
     nn.init.constant_(model.model.norm.weight, SHARPNESS)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    staged = folder.with_name(f".{folder.name}-staged")  # what is there is whole
+    shutil.rmtree(staged, ignore_errors=True)
+    model.save_pretrained(staged)
+    tokenizer.save_pretrained(staged)
+    shutil.rmtree(folder, ignore_errors=True)
+    staged.rename(folder)
     return sum(one.numel() for one in model.parameters())

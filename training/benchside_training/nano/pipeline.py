@@ -3,6 +3,7 @@
 Everything lies under one folder, and what is there is not made again: an interrupted pipeline goes
 on where it was.
 
+    pipeline.json            the options that it was begun with
     home/                    suites, prepared for this and nothing else
     teacher/                 run folder of the imperfect teacher
     fresh/                   tokenizer and random weights
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import time
 from collections.abc import Callable
@@ -28,11 +30,11 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, field_validator
 from rich.console import Console
 
 from benchside.curves import EvaluationRow
-from benchside.errors import StoreError
+from benchside.errors import InputError, StoreError
 from benchside.manifests import manifest
 from benchside.preparing import Wanted, prepare_all
 from benchside.store import write_atomically
@@ -56,6 +58,7 @@ from benchside_training.nano.episodes import (
     Run,
     play_model,
     play_teacher,
+    scored,
     success,
 )
 from benchside_training.nano.fresh import Shape, question, write_fresh
@@ -89,9 +92,9 @@ class NanoConfig(Frozen):
 
     Args:
         parallel: jobs at a time, each on one thread.
-        sizes: tasks that suites are prepared with: as many as leave about as much to teach of each.
+        sizes: tasks that each suite is prepared with; as many as give about as much to teach.
         families: that are learned of each.
-        taught: tasks at most that the teacher plays; samples: of each.
+        taught: tasks at most that the teacher plays, each once.
         seeds: of SFT and all that follows; teacher, fresh model and base are shared.
         base_epochs, sft_epochs: passes over the examples.
         pair_tasks, pair_samples: episodes of the SFT model that preference pairs are made from.
@@ -106,10 +109,9 @@ class NanoConfig(Frozen):
     out: Path
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
     parallel: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
-    sizes: dict[str, int] = SIZES
+    sizes: dict[str, int] = Field(SIZES, validate_default=True)
     families: int = Field(12, ge=1)
     taught: int = Field(9000, ge=1)
-    samples: int = Field(1, ge=1)
     shape: Shape = Shape()
     base_epochs: float = Field(4.0, gt=0)
     base_rate: float = Field(3e-3, gt=0)
@@ -132,6 +134,13 @@ class NanoConfig(Frozen):
     verifier_epochs: float = Field(3.0, gt=0)
     verifier_rate: float = Field(5e-4, gt=0)
     unseen: int = Field(30, ge=1)
+
+    @field_validator("sizes")
+    @classmethod
+    def _of_all_suites(cls, sizes: dict[str, int]) -> dict[str, int]:
+        if sizes.keys() != SIZES.keys() or min(sizes.values()) < 1:
+            raise ValueError(f"give each of {', '.join(SIZES)} a size of at least 1")
+        return sizes
 
 
 class Job(NamedTuple):
@@ -177,13 +186,14 @@ class Nano:
         Args:
             side_by_side: called when the base is there; may do any of the `jobs`.
         """
+        self._record()
         learned = self._prepared()
         self._say("the teacher plays")
         taught = some(learned.parts["taught"], self.config.taught)
-        teacher = play_teacher(self.out / "teacher", taught, self.config.samples, seed=0)
+        teacher = play_teacher(self.out / "teacher", taught, seed=0)
         self._say(f"{len(teacher)} episodes, {_solved(teacher):.0%} of them right")
         self._base(taught)
-        self._examples("solved", ("solved",), 1)  # before the jobs, many of which want them
+        self._mixed(self._examples("solved", ("solved",), 1))  # before the jobs that want them
         side_by_side()
         found = {name: job.do() for name, job in self.jobs().items()}
         parts = [found[f"part-{part:g}"] for part in self.config.parts]
@@ -230,6 +240,26 @@ class Nano:
     @property
     def _base_model(self) -> Path:
         return self.out / "base" / "model"
+
+    def _record(self) -> None:
+        """Write down the options, so that a folder is not gone on with by others.
+
+        Raises:
+            InputError: it was begun with others.
+        """
+        told = self.config.model_dump(mode="json", exclude={"out", "parallel"})
+        path = self.out / "pipeline.json"
+        if not path.exists():
+            self.out.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, json.dumps(told, indent=1).encode())
+        before = json.loads(path.read_text(encoding="utf-8"))
+        changed = [name for name in told if told[name] != before.get(name)]
+        if changed:
+            raise InputError(
+                "the pipeline in this folder was begun with other options", where=path,
+                value=", ".join(f"{name}: {before.get(name)}" for name in changed),
+                fix="go on with these, or choose another out",
+            )  # fmt: skip
 
     def _prepared(self) -> Curriculum:
         sizes = self.config.sizes
@@ -351,14 +381,9 @@ class Nano:
         )  # fmt: skip
 
     def _part(self, part: float) -> pd.DataFrame:
-        """Measure SFT on a part of its examples, mixed: they are in the order of the suites."""
+        """Measure SFT on a part of its examples."""
         seed = self.config.seeds[0]
-        solved = self._examples("solved", ("solved",), 1)
-        mixed = solved.with_name("mixed.jsonl")
-        lines = solved.read_bytes().splitlines(keepends=True)
-        write_atomically(
-            mixed, b"".join(sorted(lines, key=lambda line: hashlib.sha256(line).digest()))
-        )
+        mixed = self._mixed(self._examples("solved", ("solved",), 1))
         model = self._tuned(
             "sft", self.out / f"part-{part:g}", self._base_model, mixed, self.config.sft_epochs,
             self.config.sft_rate, seed, part,
@@ -372,6 +397,15 @@ class Nano:
         ]
         self._write()
         return played.assign(fraction=part)
+
+    def _mixed(self, solved: Path) -> Path:
+        """The examples in the order of their hashes; before, suites follow each other."""
+        mixed = solved.with_name("mixed.jsonl")
+        if not mixed.exists():
+            lines = solved.read_bytes().splitlines(keepends=True)
+            lines.sort(key=lambda line: hashlib.sha256(line).digest())
+            write_atomically(mixed, b"".join(lines))
+        return mixed
 
     def _attempts(self) -> Recovery:
         """Let a verifier choose among several attempts of the first seed's SFT model."""
@@ -444,4 +478,4 @@ def _row(
 
 
 def _solved(episodes: pd.DataFrame) -> float:
-    return float((episodes["outcome"] == "solved").mean())
+    return float(scored(episodes)["solved"].mean())

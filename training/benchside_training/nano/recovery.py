@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchside.episode import UNSCORED
 from benchside.statistics.attempts import best_at, majority_at, pass_at, weighted_at
 from benchside.statistics.estimate import Estimate, clustered_mean
+from benchside_training.nano.episodes import scored
 
 DRAWS = 2000
 CHOICES = ("best", "majority", "weighted")
@@ -51,12 +51,11 @@ def recovery(episodes: pd.DataFrame, k: int) -> Recovery:
             submitted as `vote` (see `benchside.statistics.scores.votes`); tasks with fewer than k
             scored attempts are left out.
     """
-    scored = episodes[~episodes["outcome"].isin(UNSCORED)]
     rows, families, tasks = [], [], []
-    for (family, task), own in scored.groupby(["group", "task_id"]):
+    for (family, task), own in scored(episodes).groupby(["family", "task_hash"]):
         if len(own) < k:
             continue
-        solved = (own["outcome"] == "solved").astype(float).tolist()
+        solved = own["solved"].tolist()
         scores, votes = own["verifier_score"].tolist(), own["vote"].tolist()
         count = int(sum(solved))
         rows.append(

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from benchside.statistics.estimate import Estimate, clustered_mean
 from benchside.store import write_atomically
-from benchside_training.nano.episodes import success
+from benchside_training.nano.episodes import scored, success
 from benchside_training.nano.pipeline import MEASURED, METHODS, Measured
 
 CHOOSES = {
@@ -26,18 +26,19 @@ BEFORE = {"sft": "base", "dpo": "sft", "ppo": "sft", "grpo": "sft"}
 
 
 def gain(played: pd.DataFrame, method: str, measured: str) -> Estimate:
-    """Return how much a method gained on the one before it, task by task, over all seeds."""
+    """Return how much a method gained on the one before it, task by task, over all seeds.
+
+    The interval is that of tasks, given these trainings: it does not tell how others would differ.
+    """
     rates = [
-        played[(played["method"] == name) & (played["measured"] == measured)]
-        .assign(solved=lambda rows: (rows["outcome"] == "solved").astype(float))
-        .groupby(["group", "task_id"])["solved"]
+        scored(played[(played["method"] == name) & (played["measured"] == measured)])
+        .groupby(["family", "task_hash"])["solved"]
         .mean()
         for name in (method, BEFORE[method])
     ]
     both = (rates[0] - rates[1]).dropna()
-    groups = [str(key[0]) for key in both.index]
-    tasks = [str(key[1]) for key in both.index]
-    return clustered_mean(both.tolist(), groups, tasks, bounds=(-1.0, 1.0))
+    families, tasks = zip(*both.index, strict=True) if len(both) else ((), ())
+    return clustered_mean(both.tolist(), families, tasks, bounds=(-1.0, 1.0))
 
 
 def write_results(measured: Measured, out: Path, console: Console) -> None:

@@ -25,7 +25,7 @@ from benchside.row_file import readable_rows
 from benchside.store import RunFolder
 from benchside.task_list import task_line
 from benchside_training.model_card import write_model_card
-from benchside_training.nano.curriculum import SUITES, Curriculum, read_curriculum
+from benchside_training.nano.curriculum import SUITES, Curriculum, read_curriculum, solution
 from benchside_training.nano.episodes import Run, play_model, success
 from benchside_training.nano.fresh import question
 from benchside_training.nano.pipeline import NanoConfig
@@ -126,21 +126,23 @@ def practised(config: NanoConfig) -> list[Practised]:
 
 
 def unasked(suite: Suite, learned: Curriculum) -> list[str]:
-    """Return tasks of the learned families whose questions were neither taught nor practised.
+    """Return tasks of the learned families that were neither taught nor practised, however worded.
 
     Args:
         suite: as users have it: another build than the one that was learned from.
     """
-    asked = {
-        question(task.prompt)
+    known = [
+        one
         for part in ("taught", "practised")
-        for own, task in learned.parts[part]
-        if own.name == suite.name
-    }
+        for one in learned.parts[part]
+        if one[0].name == suite.name
+    ]
+    asked, solutions = {question(task.prompt) for _, task in known}, set(map(solution, known))
     families = learned.families[suite.name]
     fresh = [
         (task.hash, task.task_id) for task in suite.tasks
         if task.group in families and question(task.prompt) not in asked
+        and solution((suite, task)) not in solutions
     ]  # fmt: skip
     return [task_id for _, task_id in sorted(fresh)[:MOST_LISTED]]
 
@@ -175,8 +177,10 @@ def _summary(
             "right or wrong": "`base` imitates all episodes of the imperfect teacher on the "
             "taught tasks, `sft` those that graders have passed; RL plays the practised ones",
         },
-        "Measured": "All models of the pipeline, over all seeds, sampled at temperature 1; 95% "
-        "intervals:\n\n" + (config.out / "results.md").read_text(encoding="utf-8"),
+        "Measured": "Models of the pipeline over all seeds (`base`, parts and attempts: one), on "
+        "tasks over the hospitals that they learned from, sampled at temperature 1 unless a column "
+        "says greedy; 95% intervals over tasks, given these trainings:\n\n"
+        + (config.out / "results.md").read_text(encoding="utf-8"),
         "Why this one": f"By the share solved in the last {LAST_STEPS} steps of RL, on tasks that "
         f"were learned from; held-out tasks had no say:\n\n{rows}",
         "Command": "`make train-demo`, then `python -m benchside_training.nano.ship "
