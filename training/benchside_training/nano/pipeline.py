@@ -117,14 +117,15 @@ class NanoConfig(Frozen):
     base_rate: float = Field(3e-3, gt=0)
     sft_epochs: float = Field(2.0, gt=0)
     sft_rate: float = Field(2e-3, gt=0)
-    pair_tasks: int = Field(240, ge=1)
+    pair_tasks: int = Field(160, ge=1)
     pair_samples: int = Field(4, ge=2)
     dpo_rate: float = Field(1e-4, gt=0)
-    rl_steps: int = Field(20, ge=1)
+    rl_steps: int = Field(12, ge=1)
     rl_tasks: int = Field(16, ge=1)
     rl_samples: int = Field(8, ge=2)
     rl_positive: float = Field(2.0, ge=0)
-    rl_rate: float = Field(3e-4, gt=0)
+    grpo_rate: float = Field(3e-4, gt=0)
+    ppo_rate: float = Field(1e-4, gt=0)
     batch: int = Field(32, ge=1)
     held_out: int = Field(402, ge=1)
     greedy: int = Field(134, ge=1)
@@ -366,11 +367,14 @@ class Nano:
         config = {
             "model": str(tuned), "out": out, "suites": SUITES, "stage": method, "method": method,
             "seed": seed, "steps": self.config.rl_steps, "tasks": self.config.rl_tasks,
-            "samples": self.config.rl_samples, "learning_rate": self.config.rl_rate,
+            "samples": self.config.rl_samples,
+            "learning_rate": self.config.ppo_rate if method == "ppo" else self.config.grpo_rate,
             "max_tokens": MAX_TOKENS, "limits": LIMITS,
             "parallel": PARALLEL, "device": "cpu",
-            "mask_truncated": True,
-            "update": {"aggregation": "sequence", "positive_weight": self.config.rl_positive},
+            "update": {
+                "aggregation": "token" if method == "ppo" else "sequence",
+                "positive_weight": self.config.rl_positive,
+            },
         }  # fmt: skip
         return self._stage(
             out,
