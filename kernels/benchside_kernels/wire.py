@@ -56,7 +56,11 @@ class RunningCell:
 
 
 class KernelWire:
-    """Client side of one kernel; made after the kernel's sockets exist."""
+    """Client side of one kernel; made after the kernel's sockets exist.
+
+    Nothing is sent on the shell channel before the last answer is here: a send takes the one sign
+    that an answer has come, which asyncio then waits for without end.
+    """
 
     def __init__(self, connection_file: str) -> None:
         self._client = AsyncKernelClient(context=_context())
@@ -64,6 +68,7 @@ class KernelWire:
         self._client.start_channels(shell=True, iopub=True, stdin=False, hb=False, control=False)
         self._cells: dict[str, RunningCell] = {}
         self.malformed = 0
+        self._nudges = self._client.connect_shell()
         channels = (self._client.shell_channel, self._client.iopub_channel)
         self._pumps = [asyncio.create_task(self._pump(channel)) for channel in channels]
 
@@ -72,9 +77,10 @@ class KernelWire:
         while True:
             probe = RunningCell(self._client.kernel_info(), OutputCollector(0))
             self._cells[probe.msg_id] = probe
-            await asyncio.wait([probe.done], timeout=0.3)
+            while not probe.replied:
+                await asyncio.wait([probe.done], timeout=0.3)
             del self._cells[probe.msg_id]
-            if probe.idle and probe.replied:
+            if probe.idle:
                 return
 
     def execute(
@@ -87,7 +93,7 @@ class KernelWire:
 
     def nudge(self) -> None:
         """Make ipykernel look at a pending interrupt: an `await` in a cell ignores SIGINT alone."""
-        self._client.kernel_info()
+        self._client.session.send(self._nudges, "kernel_info_request")  # its answers stay unread
 
     def finish(self, cell: RunningCell) -> None:
         """Forget a cell; what still comes for it is dropped."""
@@ -99,6 +105,7 @@ class KernelWire:
             pump.cancel()
         await asyncio.gather(*self._pumps, return_exceptions=True)
         self._client.stop_channels()
+        self._nudges.close(linger=0)
 
     async def _pump(self, channel: Any) -> None:
         received = 0

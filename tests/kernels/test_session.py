@@ -118,7 +118,7 @@ async def test_timeouts_are_interrupted_or_killed_and_the_truth_is_told(
         ):
             result = await session.run(slow, timeout_s=0.5)
             assert result.status == "timeout", slow
-            assert result.state_survived, slow
+            assert result.state_survived, (slow, result.note)
             assert "kept" in result.note
             assert result.duration_s < 5
         after = await session.run("kept + 1")
@@ -130,7 +130,7 @@ async def test_timeouts_are_interrupted_or_killed_and_the_truth_is_told(
             "print('ignoring', flush=True)\nwhile True: time.sleep(0.01)",
             timeout_s=0.5,
         )
-        assert stubborn.status == "timeout"
+        assert stubborn.status == "timeout", stubborn.note
         assert not stubborn.state_survived
         assert "killed" in stubborn.note
         assert "ignoring" in text_of(stubborn)

@@ -18,6 +18,7 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from benchside_kernels import stock
 from benchside_kernels.admission import Admission
 from benchside_kernels.image import KernelImage
+from benchside_kernels.output import OutputCollector
 from benchside_kernels.sandbox import sandbox_problem
 from benchside_kernels.session import KernelSession
 from benchside_kernels.stock import StockKernels
@@ -115,6 +116,17 @@ async def test_a_cell_that_patches_json_still_gets_its_result() -> None:
         assert patched.status == "ok"
         assert patched.outputs[0]["data"]["text/plain"] == "42"
         assert (await session.run("'still here'", 10)).status == "ok"
+
+
+async def test_an_interrupt_that_meets_the_answer_does_not_lose_it() -> None:
+    async with KernelSession() as session:
+        kernel = session._kernel
+        assert kernel is not None
+        cell = kernel.execute("1", OutputCollector(100))
+        time.sleep(0.5)  # noqa: ASYNC251 -- the answer comes while nobody looks
+        kernel.interrupt()
+        async with asyncio.timeout(5):
+            await cell.done
 
 
 async def test_close_that_is_cancelled_leaves_nothing(folder: Path) -> None:
