@@ -7,6 +7,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
+from benchside.errors import InputError
 from benchside_training.base_model import Lora
 from benchside_training.learner import Learner
 from benchside_training.local.engine import Engine
@@ -132,6 +133,21 @@ def test_the_learning_rate_rises_and_stays(base: Path) -> None:
         learner.set_rate(number)
         rates.append(learner.optimiser.param_groups[0]["lr"])
     assert rates == pytest.approx([0.0025, 0.005, 0.0075, 0.01, 0.01, 0.01])
+
+
+def test_a_named_parameter_learns_at_its_own_rate(base: Path) -> None:
+    learner = Learner(config_of(base, rates={"model.norm.weight": 0.5}, warmup_steps=1))
+    named = dict(learner.model.named_parameters())
+    before = {name: one.detach().clone() for name, one in named.items()}
+    learner.set_rate(0)
+    for one in named.values():
+        one.grad = torch.ones_like(one)
+    learner.optimiser.step()
+    for name, one in named.items():
+        step = 0.25 if name == "model.norm.weight" else 0.005
+        torch.testing.assert_close(before[name] - one, torch.full_like(one, step))
+    with pytest.raises(InputError, match=r"rates[\s\S]*nrm[\s\S]*model\.norm\.weight"):
+        Learner(config_of(base, rates={"model.nrm.weight": 0.5}))
 
 
 async def test_a_restored_optimiser_goes_on_with_its_momentum(base: Path, tmp_path: Path) -> None:

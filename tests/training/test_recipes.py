@@ -88,11 +88,15 @@ def stop_after(step: int) -> Callable[[MetricsRow], None]:
     return stop
 
 
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
 def test_sft_trains_on_our_masks_and_goes_on_exactly(
-    base: Path, examples: Path, tmp_path: Path
+    optimiser: str, base: Path, examples: Path, tmp_path: Path
 ) -> None:
     """Two trainings, one interrupted after its third step: the weights are equal bit by bit."""
-    asked = {"model": str(base), "data": examples, "max_steps": 4, "save_every": 2}
+    asked = {
+        "model": str(base), "data": examples, "max_steps": 4, "save_every": 2,
+        "optimiser": optimiser,
+    }  # fmt: skip
     whole = sft(config_of(SftConfig, out=tmp_path / "whole", **asked))
     parted = config_of(SftConfig, out=tmp_path / "parted", **asked)
     with pytest.raises(KeyboardInterrupt):

@@ -18,8 +18,10 @@ from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state
 from torch import nn
 from transformers import PreTrainedModel
 
+from benchside.errors import InputError
 from benchside.policies.options import PolicyOptions
 from benchside_training.local.loading import LocalModel, load
+from benchside_training.recipe_config import BETAS
 from benchside_training.rl_config import RlConfig
 from benchside_training.training_folder import steps_of
 
@@ -31,7 +33,7 @@ class Learner:
         config: which model, and how it is trained.
 
     Raises:
-        InputError: the model cannot be loaded.
+        InputError: the model cannot be loaded, or has no parameter that `rates` names.
     """
 
     def __init__(self, config: RlConfig):
@@ -58,11 +60,26 @@ class Learner:
             self.value_head = nn.Linear(width, 1).to(bare.device)
             nn.init.zeros_(self.value_head.weight)
             nn.init.zeros_(self.value_head.bias)
-        learned = [one for one in self.model.parameters() if one.requires_grad]
-        learned += self.value_head.parameters() if self.value_head else ()
         self.optimiser = torch.optim.AdamW(
-            learned, lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
+            self._parameter_groups(), lr=config.learning_rate, betas=BETAS, weight_decay=0.0
         )
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """What is learned: at the learning rate, and by name at rates of its own."""
+        config = self._config
+        learned = {name: one for name, one in self.model.named_parameters() if one.requires_grad}
+        for name in config.rates:
+            if name not in learned:
+                raise InputError(
+                    "no parameter that is trained has this name", where="RlConfig.rates",
+                    value=name, fix=f"name others, such as {', '.join(list(learned)[-3:])}",
+                )  # fmt: skip
+        others = [one for name, one in learned.items() if name not in config.rates]
+        others += self.value_head.parameters() if self.value_head else ()
+        return [
+            {"params": others, "rate": config.learning_rate},
+            *({"params": [learned[name]], "rate": rate} for name, rate in config.rates.items()),
+        ]
 
     @property
     def generator(self) -> PreTrainedModel:
@@ -76,11 +93,10 @@ class Learner:
         return None if self._generator is bare else bare.state_dict()
 
     def set_rate(self, step: int) -> None:
-        """Set the learning rate of a step, which follows from its number alone."""
-        config = self._config
-        share = min((step + 1) / (config.warmup_steps + 1), 1.0)
+        """Set the learning rates of a step, which follow from its number alone."""
+        share = min((step + 1) / (self._config.warmup_steps + 1), 1.0)
         for group in self.optimiser.param_groups:
-            group["lr"] = share * config.learning_rate
+            group["lr"] = share * group["rate"]
 
     def save(self, checkpoint: Path) -> None:
         """Write a checkpoint; it counts once its last file is there."""

@@ -13,6 +13,7 @@ from benchside_training.base_model import Lora, Precision
 from benchside_training.training_folder import TrainingFolder
 
 Datum = TypeVar("Datum")
+BETAS = (0.9, 0.95)
 
 
 class RecipeConfig(Frozen):
@@ -65,7 +66,7 @@ class RecipeConfig(Frozen):
             "num_train_epochs": self.epochs, "max_steps": self.max_steps or -1,
             "learning_rate": self.learning_rate, "lr_scheduler_type": "cosine",
             "warmup_steps": self.warmup_steps, "weight_decay": self.weight_decay,
-            "adam_beta2": 0.95, "max_grad_norm": self.max_grad_norm,
+            "adam_beta1": BETAS[0], "adam_beta2": BETAS[1], "max_grad_norm": self.max_grad_norm,
             "per_device_train_batch_size": self.batch,
             "gradient_accumulation_steps": self.accumulate,
             "activation_checkpointing": self.gradient_checkpointing,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from benchside.evaluation import LimitChoice
 from benchside.task import Frozen, Split
@@ -55,6 +55,8 @@ class RlConfig(Frozen):
             do not.
         method: PPO has a value head beside the model, which is not part of the result.
         learning_rate: after `warmup_steps`, in which it rises; constant from there on.
+        rates: of parameters by name that have one of their own. The last norm's weight is what
+            makes a policy surer of itself: large beside other weights, it hardly moves at theirs.
         max_tokens: of one turn.
         limits: instead of those of the tasks.
         reward: weights of its parts, see `reward`.
@@ -82,6 +84,7 @@ class RlConfig(Frozen):
     tasks: int = Field(16, ge=1)
     samples: int = Field(8, ge=1)
     learning_rate: float = Field(1e-6, gt=0)
+    rates: dict[str, PositiveFloat] = Field(default_factory=dict)
     warmup_steps: int = Field(0, ge=0)
     max_tokens: int = Field(1024, ge=1)
     limits: LimitChoice = LimitChoice()

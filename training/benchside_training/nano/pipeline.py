@@ -98,7 +98,8 @@ class NanoConfig(Frozen):
         seeds: of SFT and all that follows; teacher, fresh model and base are shared.
         base_epochs, sft_epochs: passes over the examples.
         pair_tasks, pair_samples: episodes of the SFT model that preference pairs are made from.
-        rl_steps, rl_tasks, rl_samples: of PPO and GRPO; rl_positive: weight of what they solved.
+        rl_steps, rl_tasks, rl_samples: of PPO and GRPO; rl_positive: weight of what they solved;
+            sharpening: learning rate of the last norm's weight, by which all logits grow.
         held_out, greedy, unseen: number of tasks that models are measured on, each once for each
             seed.
         parts: shares of the examples that SFT is measured after, beside all of them.
@@ -126,6 +127,7 @@ class NanoConfig(Frozen):
     rl_positive: float = Field(2.0, ge=0)
     grpo_rate: float = Field(3e-4, gt=0)
     ppo_rate: float = Field(1e-4, gt=0)
+    sharpening: float = Field(0.2, gt=0)
     batch: int = Field(32, ge=1)
     held_out: int = Field(402, ge=1)
     greedy: int = Field(134, ge=1)
@@ -333,6 +335,7 @@ class Nano:
                     epochs=epochs, learning_rate=rate, warmup_steps=50, weight_decay=0.01,
                     batch=self.config.batch, max_tokens=self.config.shape.context,
                     precision="float32", device="cpu", save_every=200, train_fraction=fraction,
+                    optimiser="muon",
                 )
             ),
         )  # fmt: skip
@@ -369,6 +372,7 @@ class Nano:
             "seed": seed, "steps": self.config.rl_steps, "tasks": self.config.rl_tasks,
             "samples": self.config.rl_samples,
             "learning_rate": self.config.ppo_rate if method == "ppo" else self.config.grpo_rate,
+            "rates": {"model.norm.weight": self.config.sharpening},
             "max_tokens": MAX_TOKENS, "limits": LIMITS,
             "parallel": PARALLEL, "device": "cpu",
             "update": {

@@ -1,0 +1,46 @@
+"""Muon for the weights of the layers, AdamW for the rest: which is which, how far a step goes."""
+
+import copy
+
+import pytest
+import torch
+
+from benchside_training.muon import MuonAdamW
+from tests.training.tiny import tiny_llama
+
+
+def stepped(rate: float = 1e-2) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Weights of a tiny llama before and after one step down a random gradient."""
+    model = tiny_llama()
+    before = copy.deepcopy(dict(model.named_parameters()))
+    optimiser = MuonAdamW(model, lr=rate, weight_decay=0.0, betas=(0.9, 0.95))
+    torch.manual_seed(1)
+    for one in model.parameters():
+        one.grad = torch.randn_like(one)
+    optimiser.step()
+    return before, dict(model.named_parameters())
+
+
+def test_matrices_of_layers_take_orthogonal_steps_and_all_else_those_of_adamw() -> None:
+    before, after = stepped()
+    inner = {name for name in before if "proj" in name}
+    assert len(inner) == 2 * 7
+    for name, old in before.items():
+        change = (old - after[name]).detach()
+        if name in inner:  # Newton-Schulz takes singular values that are not tiny to 0.7 to 1.2
+            scale = 1e-2 * 0.2 * max(change.shape) ** 0.5
+            spread = torch.linalg.svdvals(change) / scale
+            assert spread.max() < 1.4 and spread.median() > 0.7, name
+        else:
+            assert change.abs().mean() == pytest.approx(1e-2, rel=1e-3), name
+    assert "model.embed_tokens.weight" not in inner and len(before) == len(inner) + 6
+
+
+def test_weights_that_are_fixed_stay_out() -> None:
+    model = tiny_llama()
+    fixed = model.model.layers[0].mlp.up_proj.weight
+    fixed.requires_grad_(False)
+    optimiser = MuonAdamW(model, lr=1e-2, weight_decay=0.0, betas=(0.9, 0.95))
+    learned = [one for group in optimiser.param_groups for one in group["params"]]
+    assert len(learned) == len(list(model.parameters())) - 1
+    assert all(one is not fixed for one in learned)
