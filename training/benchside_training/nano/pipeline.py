@@ -124,10 +124,9 @@ class NanoConfig(Frozen):
     rl_steps: int = Field(12, ge=1)
     rl_tasks: int = Field(16, ge=1)
     rl_samples: int = Field(8, ge=2)
-    rl_positive: float = Field(2.0, ge=0)
-    grpo_rate: float = Field(3e-4, gt=0)
-    ppo_rate: float = Field(1e-4, gt=0)
-    sharpening: float = Field(0.2, gt=0)
+    rl_positive: float = Field(1.0, ge=0)
+    rl_rate: float = Field(1e-4, gt=0)
+    sharpening: float = Field(0.3, gt=0)
     batch: int = Field(32, ge=1)
     held_out: int = Field(402, ge=1)
     greedy: int = Field(134, ge=1)
@@ -371,7 +370,7 @@ class Nano:
             "model": str(tuned), "out": out, "suites": SUITES, "stage": method, "method": method,
             "seed": seed, "steps": self.config.rl_steps, "tasks": self.config.rl_tasks,
             "samples": self.config.rl_samples,
-            "learning_rate": self.config.ppo_rate if method == "ppo" else self.config.grpo_rate,
+            "learning_rate": self.config.rl_rate,
             "rates": {"model.norm.weight": self.config.sharpening},
             "max_tokens": MAX_TOKENS, "limits": LIMITS,
             "parallel": PARALLEL, "device": "cpu",
