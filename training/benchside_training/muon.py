@@ -56,7 +56,7 @@ class MuonAdamW(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for part in self._parts:
-            part.step()
+            part.step()  # type: ignore[no-untyped-call]
         return loss
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
