@@ -16,8 +16,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from benchside.task import Frozen
-from benchside_training.advantages import Scored, group_advantages, trajectory_gae, whitened
-from benchside_training.branches import branch_advantages
+from benchside_training.advantages import (
+    GroupAdvantages,
+    Scored,
+    group_advantages,
+    trajectory_gae,
+    whitened,
+)
+from benchside_training.branches import BranchAdvantages, branch_advantages
 from benchside_training.errors import TrainingError
 from benchside_training.losses import (
     Aggregation,
@@ -279,22 +285,22 @@ def _grouped(
     trajectories: Sequence[Trajectory], config: UpdateConfig, device: torch.device
 ) -> tuple[list[_Part], UpdateReport]:
     """Parts with each episode's advantage on all its tokens, or with those of its branches."""
+    found: BranchAdvantages | GroupAdvantages
     if config.branches:
-        tree = branch_advantages(trajectories, divide_by_std=config.divide_by_std)
-        report = UpdateReport(tree.groups, tree.without_signal, tree.unscored, 0)
-        pairs = zip(tree.trajectories, tree.gains, strict=True)
-        kept = [(one, gains) for one, gains in pairs if not one.masked]
-        return _parts([one for one, _ in kept], [own for _, own in kept], config, device), report
-    episodes = {one.episode: Scored(one.group, one.reward) for one in trajectories}
-    found = group_advantages(list(episodes.values()), divide_by_std=config.divide_by_std)
-    by_episode = dict(zip(episodes, found.values, strict=True))
-    kept = [
-        (one, torch.full((len(one),), value))
-        for one in trajectories
-        if (value := by_episode[one.episode]) is not None and not one.masked
-    ]
+        found = branch_advantages(trajectories, divide_by_std=config.divide_by_std)
+        pairs = list(zip(found.trajectories, found.gains, strict=True))
+    else:
+        episodes = {one.episode: Scored(one.group, one.reward) for one in trajectories}
+        found = group_advantages(list(episodes.values()), divide_by_std=config.divide_by_std)
+        by_episode = dict(zip(episodes, found.values, strict=True))
+        pairs = [
+            (one, torch.full((len(one),), value))
+            for one in trajectories
+            if (value := by_episode[one.episode]) is not None
+        ]
+    kept = [(one, gains) for one, gains in pairs if not one.masked]
     report = UpdateReport(found.groups, found.without_signal, found.unscored, 0)
-    return _parts([one for one, _ in kept], [own for _, own in kept], config, device), report
+    return _parts([one for one, _ in kept], [gains for _, gains in kept], config, device), report
 
 
 def _valued(

@@ -21,10 +21,11 @@ from benchside.rollout import Assignment
 from benchside.store import RunFolder
 from benchside.task_list import read_task_list
 from benchside_training.nano import attempts, episodes, pipeline
+from benchside_training.nano.config import NanoConfig
 from benchside_training.nano.curriculum import SUITES, UNSEEN_SUITE
 from benchside_training.nano.fresh import Shape
 from benchside_training.nano.jobs import side_by_side
-from benchside_training.nano.pipeline import Nano, NanoConfig
+from benchside_training.nano.pipeline import Nano
 from benchside_training.nano.results import write_results
 from benchside_training.nano.ship import ship
 from benchside_training.nano.shipped import HELD_OUT, make

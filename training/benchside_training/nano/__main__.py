@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from benchside_training.nano.config import NanoConfig
 from benchside_training.nano.jobs import side_by_side
-from benchside_training.nano.pipeline import Nano, NanoConfig
+from benchside_training.nano.pipeline import Nano
 from benchside_training.nano.results import write_results
 from benchside_training.recipe import run_recipe
 

@@ -25,7 +25,7 @@ PAD, END, USER, SAYS, OUTPUT = "<|pad|>", "<|end|>", "<|user|>", "<|says|>", "<|
 TOOLS = "<|tools|>"
 SHARPNESS = 4.0
 """Weight of the last norm at the start. Embeddings are small, and logits made of them alone lie too
-near to each other for a rare token, such as an id, to be told from others with certainty."""
+near to each other for a rare token, such as an id, to be told from others."""
 _WORD = r"[\p{L}\p{N}_]"
 _PIECES = rf"{_WORD}+(?:[-:]\p{{N}}+)*|[^\p{{L}}\p{{N}}_]+"  # ids and times are one
 _BETWEEN = rf"(?<={_WORD}) (?={_WORD})"

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.live import Live
 
 from benchside_training.nano.board import Board
-from benchside_training.nano.pipeline import METHODS, Nano, NanoConfig
+from benchside_training.nano.config import NanoConfig
+from benchside_training.nano.pipeline import METHODS, Nano
 
 
 def side_by_side(config: NanoConfig, console: Console) -> None:

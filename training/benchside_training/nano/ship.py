@@ -25,10 +25,10 @@ from benchside.row_file import readable_rows
 from benchside.store import RunFolder
 from benchside.task_list import task_line
 from benchside_training.model_card import write_model_card
+from benchside_training.nano.config import NanoConfig
 from benchside_training.nano.curriculum import SUITES, Curriculum, read_curriculum, solution
 from benchside_training.nano.episodes import Run, play_model, success
 from benchside_training.nano.fresh import question
-from benchside_training.nano.pipeline import NanoConfig
 from benchside_training.nano.results import percent
 from benchside_training.nano.shipped import HELD_OUT, WEIGHTS
 from benchside_training.recipe import run_recipe

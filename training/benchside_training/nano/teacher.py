@@ -49,8 +49,8 @@ def played(cells: Cells, rng: random.Random) -> Cells:
     """Return the cells of one episode."""
     drawn = rng.random()
     if drawn < SLIP:
-        slipped = [made for slip in _SLIPS if (made := slip(cells)) not in (None, cells)]
-        return rng.choice(slipped) or cells
+        slipped = [slip(cells) for slip in _SLIPS]
+        return rng.choice([made for made in slipped if made is not None and made != cells])
     if drawn < SLIP + STUMBLE:
         return _stumble(cells) or cells
     return cells
