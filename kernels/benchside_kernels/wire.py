@@ -56,11 +56,7 @@ class RunningCell:
 
 
 class KernelWire:
-    """Client side of one kernel; made after the kernel's sockets exist.
-
-    Nothing is sent on the shell channel before the last answer is here: a send takes the one sign
-    that an answer has come, which asyncio then waits for without end.
-    """
+    """Client side of one kernel; made after the kernel's sockets exist."""
 
     def __init__(self, connection_file: str) -> None:
         self._client = AsyncKernelClient(context=_context())
@@ -68,7 +64,6 @@ class KernelWire:
         self._client.start_channels(shell=True, iopub=True, stdin=False, hb=False, control=False)
         self._cells: dict[str, RunningCell] = {}
         self.malformed = 0
-        self._nudges = self._client.connect_shell()
         channels = (self._client.shell_channel, self._client.iopub_channel)
         self._pumps = [asyncio.create_task(self._pump(channel)) for channel in channels]
 
@@ -76,11 +71,11 @@ class KernelWire:
         """Wait until the kernel answers and its output reaches us; the caller sets the deadline."""
         while True:
             probe = RunningCell(self._client.kernel_info(), OutputCollector(0))
+            self._look_again()
             self._cells[probe.msg_id] = probe
-            while not probe.replied:
-                await asyncio.wait([probe.done], timeout=0.3)
+            await asyncio.wait([probe.done], timeout=0.3)
             del self._cells[probe.msg_id]
-            if probe.idle:
+            if probe.idle and probe.replied:
                 return
 
     def execute(
@@ -89,11 +84,21 @@ class KernelWire:
         """Send one cell; a silent one is not counted."""
         msg_id = self._client.execute(source, silent=silent, allow_stdin=False, stop_on_error=False)
         cell = self._cells[msg_id] = RunningCell(msg_id, collector)
+        self._look_again()
         return cell
 
     def nudge(self) -> None:
         """Make ipykernel look at a pending interrupt: an `await` in a cell ignores SIGINT alone."""
-        self._client.session.send(self._nudges, "kernel_info_request")  # its answers stay unread
+        self._client.kernel_info()
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """After sending, see what has come meanwhile.
+
+        ZeroMQ tells once that something has come, and jupyter_client's way to send takes that sign
+        from asyncio, which would wait without end. Asking for the events gives it back.
+        """
+        self._client.shell_channel.socket.get(zmq.EVENTS)
 
     def finish(self, cell: RunningCell) -> None:
         """Forget a cell; what still comes for it is dropped."""
@@ -105,7 +110,6 @@ class KernelWire:
             pump.cancel()
         await asyncio.gather(*self._pumps, return_exceptions=True)
         self._client.stop_channels()
-        self._nudges.close(linger=0)
 
     async def _pump(self, channel: Any) -> None:
         received = 0

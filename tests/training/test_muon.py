@@ -44,3 +44,29 @@ def test_weights_that_are_fixed_stay_out() -> None:
     learned = [one for group in optimiser.param_groups for one in group["params"]]
     assert len(learned) == len(list(model.parameters())) - 1
     assert all(one is not fixed for one in learned)
+
+
+def test_rates_that_are_set_after_a_state_was_read_reach_all_weights() -> None:
+    model = tiny_llama()
+    optimiser = MuonAdamW(model, lr=1e-2, weight_decay=0.0, betas=(0.9, 0.95))
+    optimiser.load_state_dict(optimiser.state_dict())
+    for group in optimiser.param_groups:
+        group["lr"] = 0.0
+    before = copy.deepcopy(dict(model.named_parameters()))
+    for one in model.parameters():
+        one.grad = torch.ones_like(one)
+    optimiser.step()
+    for name, one in model.named_parameters():
+        assert torch.equal(one, before[name]), name
+
+
+def test_only_the_matrices_of_layers_decay() -> None:
+    model = tiny_llama()
+    optimiser = MuonAdamW(model, lr=1e-2, weight_decay=0.5, betas=(0.9, 0.95))
+    before = copy.deepcopy(dict(model.named_parameters()))
+    for one in model.parameters():
+        one.grad = torch.zeros_like(one)
+    optimiser.step()
+    for name, one in model.named_parameters():
+        kept = 1 - 1e-2 * 0.5 if "proj" in name else 1.0
+        torch.testing.assert_close(one, before[name] * kept)

@@ -119,6 +119,15 @@ def test_sft_trains_on_our_masks_and_goes_on_exactly(
     assert list((tmp_path / "whole" / "tensorboard").glob("events*"))
 
 
+def test_muon_refuses_what_it_cannot_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"model": "m", "data": "d.jsonl", "out": "o", "optimiser": "muon"}
+    with pytest.raises(ValueError, match="leave lora out"):
+        config_of(SftConfig, lora=Lora(rank=2), **asked)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="in one process"):
+        config_of(SftConfig, **asked)
+
+
 def trained_tokens(base: Path) -> int:
     loaded = load_base(str(base), "float32")
     (row,) = Renderer(loaded.tokenizer, loaded.stop_ids).rows(example())

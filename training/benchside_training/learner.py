@@ -65,21 +65,24 @@ class Learner:
         )
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        """What is learned: at the learning rate, and by name at rates of its own."""
-        config = self._config
+        """What is learned: at the learning rate, and by name at the rates of `_rates`."""
         learned = {name: one for name, one in self.model.named_parameters() if one.requires_grad}
-        for name in config.rates:
+        named = sorted(self._config.rates)
+        for name in named:
             if name not in learned:
                 raise InputError(
-                    "no parameter that is trained has this name", where="RlConfig.rates",
-                    value=name, fix=f"name others, such as {', '.join(list(learned)[-3:])}",
+                    "no parameter that is trained has this name", where="rates", value=name,
+                    fix=f"name others, such as {', '.join(list(learned)[-3:])}",
                 )  # fmt: skip
-        others = [one for name, one in learned.items() if name not in config.rates]
+        others = [one for name, one in learned.items() if name not in self._config.rates]
         others += self.value_head.parameters() if self.value_head else ()
-        return [
-            {"params": others, "rate": config.learning_rate},
-            *({"params": [learned[name]], "rate": rate} for name, rate in config.rates.items()),
-        ]
+        return [{"params": others}, *({"params": [learned[name]]} for name in named)]
+
+    @property
+    def _rates(self) -> list[float]:
+        """The learning rate of each group of parameters."""
+        own = self._config.rates
+        return [self._config.learning_rate, *(own[name] for name in sorted(own))]
 
     @property
     def generator(self) -> PreTrainedModel:
@@ -95,8 +98,8 @@ class Learner:
     def set_rate(self, step: int) -> None:
         """Set the learning rates of a step, which follow from its number alone."""
         share = min((step + 1) / (self._config.warmup_steps + 1), 1.0)
-        for group in self.optimiser.param_groups:
-            group["lr"] = share * group["rate"]
+        for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = share * rate
 
     def save(self, checkpoint: Path) -> None:
         """Write a checkpoint; it counts once its last file is there."""

@@ -15,10 +15,11 @@ from transformers import PreTrainedModel
 
 
 class MuonAdamW(torch.optim.Optimizer):
-    """Orthogonal steps for the matrices of linear layers, output layer left out; one device.
+    """Orthogonal steps for the matrices of linear layers, output layer left out; one process.
 
     Args:
-        lr: of both; a step of Muon is as large as one of AdamW.
+        model: all of its weights learn, no adapters.
+        lr: of both; Muon changes a weight by about 0.2 × `lr`, as AdamW usually does.
         weight_decay: of those matrices; nothing else decays.
         betas: of AdamW.
     """

@@ -8,12 +8,13 @@ TRL's `SFTTrainer` on rows that `render` has made, so that our masks are used as
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from datasets import Dataset
-from pydantic import JsonValue
+from pydantic import JsonValue, model_validator
 from transformers import Trainer
 from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
@@ -36,13 +37,21 @@ class SftConfig(RecipeConfig):
     Args:
         data: `examples.jsonl`.
         packing: fill rows of `max_tokens` with several examples that do not see each other.
-        optimiser: Muon learns faster from scratch, on one device, see `muon`.
+        optimiser: Muon needs fewer steps from scratch; all weights, one process, see `muon`.
     """
 
     data: Path
     stage: str = "sft"
     packing: bool = False
     optimiser: Literal["adamw", "muon"] = "adamw"
+
+    @model_validator(mode="after")
+    def _muon_fits(self) -> Self:
+        if self.optimiser == "muon" and self.lora is not None:
+            raise ValueError("optimiser muon trains all weights: leave lora out, or take adamw")
+        if self.optimiser == "muon" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise ValueError("optimiser muon works in one process: take adamw, or launch one")
+        return self
 
     @property
     def optimising(self) -> tuple[Any, dict[str, Any]] | None:

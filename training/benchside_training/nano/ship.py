@@ -175,7 +175,8 @@ def _summary(
         "Trained on": {
             **builds, **numbers, **families,
             "right or wrong": "`base` imitates all episodes of the imperfect teacher on the "
-            "taught tasks, `sft` those that graders have passed; RL plays the practised ones",
+            "taught tasks, `sft` those that graders have passed, both with Muon; RL plays the "
+            "practised ones",
         },
         "Measured": "Models of the pipeline over all seeds (`base`, parts and attempts: one), on "
         "tasks over the hospitals that they learned from, sampled at temperature 1 unless a column "
