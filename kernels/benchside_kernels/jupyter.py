@@ -133,6 +133,18 @@ class _App(IPKernelApp):
         self.iopub_thread.start()
         self.iopub_socket = self.iopub_thread.background_socket
 
+    def close(self) -> None:
+        """As upstream, but first end the threads that publish.
+
+        Upstream ends what they publish on before them: one that comes late then hangs in its last
+        message, or aborts.
+        """
+        for thread in (self.control_thread, self.shell_channel_thread):
+            if thread is not None and thread.is_alive():
+                thread.stop()
+                thread.join()
+        super().close()  # type: ignore[no-untyped-call]
+
     def init_heartbeat(self) -> None:
         """As upstream, on its listening socket."""
         address = (self.transport, self.ip, self.hb_port)
