@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from benchside.build_record import contents_of
 from benchside.cli import app
 from benchside.errors import InputError
 from benchside.library import NEW_S, PREPARING, Suite, load_suite, prepare
+from benchside.preparing import Wanted
 from benchside.suite import SuiteBuild
 from benchside.task import AnswerKey
 from benchside_kernels.image import font_cache
@@ -110,6 +112,37 @@ def test_ctrl_c_leaves_nothing_half_made(tmp_path: Path) -> None:
     assert not (tmp_path / "suites").exists()
 
 
+def test_a_suite_of_some_families_has_as_many_tasks_of_each_as_the_whole(bare: Path) -> None:
+    whole = prepare("units", bare, size=600)
+    per_family = Counter(task.group for task in whole.tasks)
+    chosen = ("ids/drug", "cost-kind/lab")
+    told = [part for family in chosen for part in ("--family", family)]
+    call(bare, "prepare", "units", "--size", 600, *told)
+    part = load_suite("units", bare)
+    assert part.record.families == chosen
+    made = Counter(task.group for task in part.tasks)
+    assert made.keys() == set(chosen)
+    for family in chosen:  # what exhausted families leave over goes to others
+        assert 1 <= made[family] <= per_family[family]
+    assert whole.record.images == part.record.images, "the same hospital"
+    wanted = Wanted(part.manifest, 0, 600, chosen)
+    assert wanted.ready(bare) is not None
+    assert Wanted(part.manifest, 0, 600).ready(bare) is None
+
+
+@pytest.mark.parametrize(
+    ("suite", "phrases"),
+    [("units", ["no such family", "drugs", "ids/drug"]), ("power", ["only made whole", "drugs"])],
+)
+def test_a_family_that_cannot_be_made_alone_is_refused(
+    suite: str, phrases: list[str], bare: Path
+) -> None:
+    with pytest.raises(InputError) as refused:
+        prepare(suite, bare, size=10, families=("drugs",))
+    assert all(phrase in str(refused.value) for phrase in phrases)
+    assert not (bare / "suites").exists()
+
+
 def test_what_a_killed_process_left_is_removed(bare: Path) -> None:
     old, new = (bare / f"{PREPARING}{name}" for name in ("old", "new"))
     for folder in (old, new):
@@ -126,6 +159,7 @@ def test_what_a_killed_process_left_is_removed(bare: Path) -> None:
         ([], ["no suite is named", "--all"]),
         (["power", "--full", "--size", "3"], ["--full and --size"]),
         (["--all", "pwr"], ["pwr", "known suites"]),
+        (["units", "wards", "--family", "ids/drug"], ["--family", "one suite"]),
     ],
 )
 def test_a_mistake_is_one_message(arguments: list[str], phrases: list[str]) -> None:

@@ -49,7 +49,9 @@ class BuildRecord(Frozen):
     """`build.json`.
 
     Args:
-        recipe: hash of manifest, seed, size, builder code and versions; `data` of the user's files.
+        recipe: hash of manifest, seed, size, families, builder code and versions; `data` of the
+            user's files.
+        families: of which alone tasks were made; all where empty.
         images: image name → content-hashed reference.
         hashes: sha256 of the tasks and of the answers.
         counts: facts from the builder, such as items left out.
@@ -59,6 +61,7 @@ class BuildRecord(Frozen):
     recipe: str
     seed: int
     size: int | None
+    families: tuple[str, ...] = ()
     data: dict[str, str]
     images: dict[str, str]
     hashes: BuildHashes

@@ -171,6 +171,10 @@ def prepare_command(
     data: Data = None,
     seed: Annotated[int | None, typer.Option(help="Seed of a generated suite.")] = None,
     size: Annotated[int | None, typer.Option(min=1, help="Tasks of a generated suite.")] = None,
+    family: Annotated[
+        list[str] | None,
+        typer.Option(help="Only tasks of this template family, as many as a suite of --size has."),
+    ] = None,
     parallel: Annotated[
         int | None, typer.Option(min=1, help="Suites at a time; default: the machine's cores.")
     ] = None,
@@ -185,19 +189,25 @@ def prepare_command(
         raise InputError("no suite is named", where="SUITE", fix="name one, or give --all")
     if full and size is not None:
         raise InputError("--full and --size exclude each other", where="--size", value=size)
+    if family and len(described) > 1:
+        raise InputError(
+            "families belong to one suite", where="--family", value=", ".join(family),
+            fix="prepare that suite alone",
+        )  # fmt: skip
     wanted = [
         Wanted(
-            one, one.seed if seed is None else seed, (one.full_size if full else size) or one.size
+            one, one.seed if seed is None else seed, (one.full_size if full else size) or one.size,
+            tuple(dict.fromkeys(family or ())),
         )
         for one in described
-    ]
+    ]  # fmt: skip
     if every or len(wanted) > 1:
         _prepare_many(wanted, data, parallel or os.cpu_count() or 1, as_json=as_json)
         return
     name, chosen = wanted[0].name, wanted[0].size
     prepared = prepare(
         name, home_folder(), data=data if described[0].data else None, seed=seed, size=chosen,
-        say=(lambda _: None) if as_json else _say,
+        families=wanted[0].families, say=(lambda _: None) if as_json else _say,
     )  # fmt: skip
     if as_json:
         print(json.dumps(SuiteFacts.of(described[0], home_folder()).as_json(), indent=1))

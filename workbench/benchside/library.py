@@ -130,13 +130,15 @@ def _answer_keys(path: Path, sha256: str) -> Mapping[str, AnswerKey]:
 
 def prepare(
     name: str, home: Path, *, data: Path | None = None, seed: int | None = None,
-    size: int | None = None, say: Callable[[str], None] = lambda _: None,
+    size: int | None = None, families: tuple[str, ...] = (),
+    say: Callable[[str], None] = lambda _: None,
 ) -> Suite:  # fmt: skip
     """Build a suite into the home folder (again, if it is there) and make that build current.
 
     Args:
         data: the user's data folder, for suites that need one.
         seed, size: of generated suites; the manifest's by default.
+        families: of which alone tasks are made; see `BuildOptions`.
         say: told what is going on, a line at a time.
 
     Raises:
@@ -148,21 +150,21 @@ def prepare(
     size = described.size if size is None else size
     meter = Meter()
     hashes = _check_data(described, data)
-    recipe = _recipe(described, seed, size)
+    recipe = _recipe(described, seed, size, families)
     build = content_hash({"recipe": recipe, "data": dict(hashes)})[:16]
     say(f"building the tasks of {name}")
     with _files_of(home), _scratch(home) as scratch:
-        options = BuildOptions(described, data, Path(scratch), seed, size)
+        options = BuildOptions(described, data, Path(scratch), seed, size, families)
         built = _builder(described)(options)
-        _check_build(described, built)
+        _check_build(described, built, families)
         say(f"writing {len(built.images)} kernel images")
         images = {
             source.name: build_image(source, images_folder(home)).ref for source in built.images
         }
         prepare_font_cache(home)
         record = BuildRecord(
-            build=build, recipe=recipe, seed=seed, size=size, data=hashes, images=images,
-            hashes=BuildHashes(tasks="", answers=""), counts=built.counts,
+            build=build, recipe=recipe, seed=seed, size=size, families=families, data=hashes,
+            images=images, hashes=BuildHashes(tasks="", answers=""), counts=built.counts,
             contents=contents_of(built), cost=meter.cost(),
         )  # fmt: skip
         _write_build(home, name, record, built, Path(scratch))
@@ -214,7 +216,9 @@ def load_record(name: str, home: Path, *, build: str | None = None) -> BuildReco
         raise DataMissingError(
             f"this build of suite {name} is missing or damaged", where=chosen, fix=command
         ) from None
-    if build is None and record.recipe != _recipe(described, record.seed, record.size):
+    if build is None and record.recipe != _recipe(
+        described, record.seed, record.size, record.families
+    ):
         raise DataMissingError(
             f"suite {name} was prepared by another version of Benchside", where=chosen, fix=command
         )
@@ -294,7 +298,9 @@ def _builder_module(described: SuiteManifest) -> ModuleType:
         ) from None  # fmt: skip
 
 
-def _recipe(described: SuiteManifest, seed: int, size: int | None) -> str:
+def _recipe(
+    described: SuiteManifest, seed: int, size: int | None, families: tuple[str, ...]
+) -> str:
     """Hash of all that a build depends on besides the user's data.
 
     A builder may name further modules whose code its tasks depend on in `USES`.
@@ -308,6 +314,7 @@ def _recipe(described: SuiteManifest, seed: int, size: int | None) -> str:
         {
             "manifest": described.model_dump(mode="json"), "seed": seed, "size": size,
             "code": code, "benchside": __version__, "versions": versions,
+            **({"families": [*families]} if families else {}),
         }
     )  # fmt: skip
 
@@ -350,8 +357,13 @@ def _check_data(described: SuiteManifest, data: Path | None) -> dict[str, str]:
     return hashes
 
 
-def _check_build(described: SuiteManifest, built: SuiteBuild) -> None:
+def _check_build(described: SuiteManifest, built: SuiteBuild, families: tuple[str, ...]) -> None:
     """Check what no single task can tell: ids, keys, images; and each task by its grader."""
+    if families and not {task.group for task in built.tasks} <= set(families):
+        raise InputError(
+            f"suite {described.name} is only made whole", where="--family",
+            value=", ".join(families), fix="leave it out",
+        )  # fmt: skip
     keys = {key.task_id: key for key in built.keys}
     images = {source.name for source in built.images}
     counted = Counter(task.task_id for task in built.tasks)

@@ -30,11 +30,12 @@ GRACE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A suite to be prepared; `size` is None where the suite sets it."""
+    """A suite to be prepared; `size` is None where the suite sets it, `families` as there."""
 
     manifest: SuiteManifest
     seed: int
     size: int | None
+    families: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -49,7 +50,8 @@ class Wanted:
             record = load_record(self.name, home)
         except BenchsideError:
             return None
-        return record if (record.seed, record.size) == (self.seed, self.size) else None
+        made = record.seed, record.size, record.families
+        return record if made == (self.seed, self.size, self.families) else None
 
 
 @dataclass(slots=True)
@@ -108,11 +110,13 @@ async def prepare_all(
 async def _prepare(one: Wanted, home: Path, data: Path | None) -> str:
     """Run the command for one suite; return why it failed, or nothing."""
     size = () if one.size is None else ("--size", str(one.size))
+    families = [told for family in one.families for told in ("--family", family)]
     environment = {**os.environ, HOME_VARIABLE: str(home)}
     if data is not None:
         environment[DATA_VARIABLE] = str(data)
     process = await asyncio.create_subprocess_exec(
-        *COMMAND, one.name, "--seed", str(one.seed), *size, "--json", env=environment,
+        *COMMAND, one.name, "--seed", str(one.seed), *size, *families, "--json",
+        env=environment,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip

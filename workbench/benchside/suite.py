@@ -87,6 +87,8 @@ class BuildOptions:
             embedded suites.
         scratch: an empty folder for intermediate files; deleted afterwards.
         size: number of tasks wanted; None where the source sets it.
+        families: template families (`group`) of which alone tasks are wanted, as many of each as
+            if `size` tasks of all were made; all families where empty.
     """
 
     manifest: SuiteManifest
@@ -94,6 +96,7 @@ class BuildOptions:
     scratch: Path
     seed: int
     size: int | None
+    families: tuple[str, ...] = ()
 
     @property
     def data_folder(self) -> Path:

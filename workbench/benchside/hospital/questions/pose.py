@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.random import Generator
 
+from benchside.errors import InputError
 from benchside.hospital.questions.form import Value, agree, canonical, from_rows, key
 from benchside.hospital.questions.template import Asked, Family
 from benchside.hospital.questions.unanswerable import CATEGORY as UNANSWERABLE
@@ -75,32 +76,44 @@ class Dealt(Protocol):
 
 def pose(
     view: Asked, templates: Sequence[Family[Any, Any]], brief: Brief, manifest: SuiteManifest, *,
-    size: int, seed: int,
+    size: int, seed: int, families: Collection[str] = (),
 ) -> Posed:  # fmt: skip
-    """Draw tasks in turn from all families until there are `size`, or nothing new can be drawn."""
+    """Draw tasks in turn from all families until there are `size`, or nothing new can be drawn.
+
+    Args:
+        families: that are drawn from, as often as if all were; all where empty.
+
+    Raises:
+        InputError: a family is not known.
+    """
+    unknown = sorted({*families} - {template.family for template in templates})
+    if unknown:
+        raise InputError(
+            f"suite {manifest.name} has no such family", where="--family", value=unknown[0],
+            fix="take one of: " + ", ".join(sorted(template.family for template in templates)),
+        )  # fmt: skip
     splits = split_families(templates, seed)
     pools = split_patients(view.patients, seed)
     maker = _Maker(view, brief, manifest, seed, max(2, int(size * MAX_SAME)))
-    usual = [template for template in templates if template.category != UNANSWERABLE]
-    hidden = [template for template in templates if template.category == UNANSWERABLE]
-    wanted = {False: size - int(size * UNANSWERABLE_SHARE), True: int(size * UNANSWERABLE_SHARE)}
-    for unanswerable in (False, True):
-        families = hidden if unanswerable else usual
-        target = len(maker.tasks) + wanted[unanswerable]
+    hidden = int(size * UNANSWERABLE_SHARE)
+    for unanswerable, wanted in ((False, size - hidden), (True, hidden)):
+        every = [one for one in templates if (one.category == UNANSWERABLE) == unanswerable]
+        drawn = [one for one in every if not families or one.family in families]
+        target = len(maker.tasks) + wanted * len(drawn) // max(1, len(every))
         for round_number in range(ROUNDS):
             missing = target - len(maker.tasks)
-            if missing <= 0 or not families:
+            if missing <= 0 or not drawn:
                 break
-            quota = -(-missing // len(families))
+            quota = -(-missing // len(drawn))
             productive = []
-            for template in families:
+            for template in drawn:
                 rng = _generator(seed, template.family, round_number)
                 split = splits[template.family]
                 pool = view.patients if template.level == "all" else pools[split]
                 made = maker.fill(template, split, pool, rng, min(quota, target - len(maker.tasks)))
                 if made * 4 > quota:  # the others are nearly exhausted
                     productive.append(template)
-            families = productive
+            drawn = productive
     counts = {
         "tasks": len(maker.tasks),
         "families": len({task.group for task in maker.tasks}),

@@ -79,8 +79,9 @@ def build_suite(
         view = see(frames, con)
         brief = Brief(opening, f"{CONVENTIONS}\n{notes}", image.name)
         posed = pose(
-            view, all_templates(view), brief, options.manifest, size=size, seed=options.seed
-        )
+            view, all_templates(view), brief, options.manifest, size=size, seed=options.seed,
+            families=options.families,
+        )  # fmt: skip
     finally:
         con.close()
     return SuiteBuild(posed.tasks, posed.keys, [image], posed.counts)

@@ -48,7 +48,10 @@ def build(options: BuildOptions) -> SuiteBuild:
     try:
         brief = Brief(OPENING, CONVENTIONS, image.name)
         tables = registry(frames, con)
-        posed = pose(tables, families(), brief, options.manifest, size=size, seed=options.seed)
+        posed = pose(
+            tables, families(), brief, options.manifest, size=size, seed=options.seed,
+            families=options.families,
+        )  # fmt: skip
     finally:
         con.close()
     return SuiteBuild(posed.tasks, posed.keys, [image], posed.counts)
