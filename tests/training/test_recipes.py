@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, Trainer
+from transformers.loss import loss_utils
 
 from benchside.curves import MetricsRow, load_curves
 from benchside.errors import InputError
@@ -17,7 +19,7 @@ from benchside_training.errors import TrainingError
 from benchside_training.examples import read_examples
 from benchside_training.pairs import Pair, read_pairs
 from benchside_training.render import Renderer
-from benchside_training.sft import SftConfig
+from benchside_training.sft import CountingSftTrainer, SftConfig
 from benchside_training.sft import main as sft
 from benchside_training.token_batch import padded
 from benchside_training.token_scores import token_scores
@@ -117,6 +119,34 @@ def test_sft_trains_on_our_masks_and_goes_on_exactly(
     card = (resumed / "README.md").read_text()
     assert "too_long=0" in card and '"learning_rate": 0.001' in card
     assert list((tmp_path / "whole" / "tensorboard").glob("events*"))
+
+
+@pytest.mark.parametrize("lora", [None, Lora(rank=2)])
+def test_logits_of_trained_tokens_alone_train_the_same(
+    lora: Lora | None, base: Path, examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with logits of all tokens; rows of a batch differ in length, batches are accumulated."""
+    measured, entropies = [], []
+    cross_entropy = loss_utils.fixed_cross_entropy
+
+    def counted(source: torch.Tensor, target: torch.Tensor, *rest: Any, **named: Any) -> Any:
+        entropies.append((len(source), int((target != -100).sum())))
+        return cross_entropy(source, target, *rest, **named)
+
+    monkeypatch.setattr(loss_utils, "fixed_cross_entropy", counted)
+    for name in ("ours", "all logits"):
+        asked = {"model": str(base), "data": examples, "accumulate": 2, "lora": lora}
+        asked |= {"max_steps": 4, "learning_rate": 1e-2}  # of other gradients come other losses
+        sft(config_of(SftConfig, out=tmp_path / name, **asked))
+        measured.append(load_curves(tmp_path / name).metrics["loss"].tolist())
+        monkeypatch.setattr(CountingSftTrainer, "compute_loss", Trainer.compute_loss)
+    ours, whole = measured
+    assert ours == pytest.approx(whole, rel=1e-5)
+    assert ours[-1] < ours[0] - 0.01
+    half = len(entropies) // 2
+    assert all(made == trained for made, trained in entropies[:half])
+    assert all(made > trained for made, trained in entropies[half:])
+    assert [one for _, one in entropies[:half]] == [one for _, one in entropies[half:]]
 
 
 def test_muon_refuses_what_it_cannot_train(monkeypatch: pytest.MonkeyPatch) -> None:

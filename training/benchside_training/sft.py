@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 
 from datasets import Dataset
 from pydantic import JsonValue, model_validator
+from torch import nn
 from transformers import Trainer
 from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
@@ -29,6 +30,8 @@ from benchside_training.recipe_config import BETAS, RecipeConfig
 from benchside_training.render import Renderer, Row, draw_lengths, fitting
 from benchside_training.trainer_log import TrainerLog, memory_named
 from benchside_training.training_folder import TrainingFolder
+
+_IGNORED = -100  # as transformers wants labels that do not train
 
 
 class SftConfig(RecipeConfig):
@@ -64,15 +67,27 @@ class SftConfig(RecipeConfig):
 
 
 class CountingSftTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
-    """Counts the tokens that it trains on, and measures nothing else: TRL's own loss also takes the
-    entropy of every token, padding included, which doubles the time of a small model's step."""
+    """Counts the tokens that it trains on, makes logits of these alone, and measures nothing else.
+
+    TRL's own loss also takes the entropy of every token, padding included.
+    """
 
     trained_tokens = 0
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """As transformers' trainer has it."""
-        self.trained_tokens += int((inputs["labels"] != -100).sum())
-        return Trainer.compute_loss(self, model, inputs, *args, **kwargs)
+        following = inputs["labels"][:, 1:]
+        trained = following != _IGNORED
+        self.trained_tokens += int((inputs["labels"] != _IGNORED).sum())
+        labels = following[trained][None]
+        told = {**inputs, "labels": labels, "shift_labels": labels}
+
+        def choose(_: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+            return given[0][:, :-1][trained][None], *given[1:]
+
+        head = self.accelerator.unwrap_model(model).get_output_embeddings()
+        with head.register_forward_pre_hook(choose):
+            return Trainer.compute_loss(self, model, told, *args, **kwargs)
 
 
 def main(config: SftConfig, on_step: Callable[[MetricsRow], None] = lambda _: None) -> Path:
