@@ -34,7 +34,7 @@ def test_a_rewording_of_what_is_learned_is_not_held_out(monkeypatch: pytest.Monk
     suites = {name: suite(name, tasks, same) for name in (*SUITES, UNSEEN_SUITE)}
     monkeypatch.setattr(curriculum, "load_suite", lambda name, home: suites[name])
     monkeypatch.setattr(curriculum, "select", lambda own, split, limit: own.tasks)
-    learned = read_curriculum(Path(), 1)
+    learned = read_curriculum(Path(), Path())
     held_out = {one.hash for _, one in learned.parts["held-out"]}
     assert held_out == {one.hash for one in by_part["held-out"][1:]}
     assert {one.hash for _, one in learned.parts["taught"]} == {

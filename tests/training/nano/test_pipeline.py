@@ -7,7 +7,6 @@ teacher plays in a model's name, in the same real kernels.
 import asyncio
 import io
 import json
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -22,7 +21,7 @@ from benchside.store import RunFolder
 from benchside.task_list import read_task_list
 from benchside_training.nano import attempts, episodes, pipeline
 from benchside_training.nano.config import NanoConfig
-from benchside_training.nano.curriculum import SUITES, UNSEEN_SUITE
+from benchside_training.nano.curriculum import SUITES
 from benchside_training.nano.fresh import Shape
 from benchside_training.nano.jobs import side_by_side
 from benchside_training.nano.pipeline import Nano
@@ -60,7 +59,7 @@ def test_a_tiny_pipeline_goes_on_where_it_was_interrupted_and_ships(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     config = NanoConfig(
-        out=Path("nano"), seeds=(0,), sizes=dict.fromkeys(SUITES, 400) | {UNSEEN_SUITE: 4},
+        out=Path("nano"), seeds=(0,), sizes=dict.fromkeys(SUITES, 400),
         shape=Shape(vocabulary=400, width=32, layers=1, heads=2), base_epochs=1, sft_epochs=1,
         pair_tasks=30, pair_samples=4, rl_steps=2, rl_tasks=2, rl_samples=2, held_out=3, greedy=3,
         unseen=3, parts=(0.5,), attempted=6, attempts=4, verifier_epochs=1,
@@ -108,7 +107,6 @@ def test_a_tiny_pipeline_goes_on_where_it_was_interrupted_and_ships(
     assert "best@4: the attempt that the verifier scores highest" in said.getvalue()
 
     weights = tmp_path / "weights"
-    shutil.copytree(config.out / "home", config.out / "as-users-have-them", symlinks=True)
     best = ship(config, weights, console)
     card = (weights / "README.md").read_text()
     for phrase in (

@@ -8,10 +8,9 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from benchside.task import Frozen
-from benchside_training.nano.curriculum import UNSEEN_SUITE
 from benchside_training.nano.fresh import Shape
 
-SIZES = {"registry": 23_000, "units": 40_000, "wards": 40_000, UNSEEN_SUITE: 1500}
+SIZES = {"registry": 57_000, "units": 100_000, "wards": 100_000}
 
 
 class NanoConfig(Frozen):
@@ -19,7 +18,8 @@ class NanoConfig(Frozen):
 
     Args:
         parallel: jobs at a time, each on one thread.
-        sizes: tasks that each suite is prepared with; as many as give about as much to teach.
+        sizes: how large each suite would be if it were prepared whole, from which follows how many
+            tasks a family has; such as give about as much to teach.
         families: that are learned of each.
         taught: tasks at most that the teacher plays, each once.
         seeds: of SFT and all that follows; teacher, fresh model and base are shared.
@@ -39,7 +39,7 @@ class NanoConfig(Frozen):
     parallel: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     sizes: dict[str, int] = Field(SIZES, validate_default=True)
     families: int = Field(12, ge=1)
-    taught: int = Field(9000, ge=1)
+    taught: int = Field(18_000, ge=1)
     shape: Shape = Shape()
     base_epochs: float = Field(4.0, gt=0)
     base_rate: float = Field(3e-3, gt=0)
@@ -62,7 +62,7 @@ class NanoConfig(Frozen):
     attempts: int = Field(16, ge=2)
     verifier_epochs: float = Field(3.0, gt=0)
     verifier_rate: float = Field(5e-4, gt=0)
-    unseen: int = Field(30, ge=1)
+    unseen: int = Field(12, ge=1)
 
     @field_validator("sizes")
     @classmethod

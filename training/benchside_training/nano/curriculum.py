@@ -1,17 +1,17 @@
 """`Curriculum`: which tasks the nano policy learns from, and on which it is measured.
 
-Of each suite it learns a few template families, those with the shortest solutions. Their tasks are
-dealt out by hash: seven tenths are *taught* (the teacher plays them), two are *practised* (the
-model plays them itself, and learns from what comes of it), one is *held out*: same kinds of
-question over the same records, other values. What is held out but has the solution of a task that
-is taught or practised, in other words, is left out. Families of the split `test` are never learned
-("unseen templates"), and neither is any task of `UNSEEN_SUITE`.
+Of each suite it learns a few template families, those with the shortest solutions, in a build that
+holds nothing else. Their tasks are dealt out by hash: seven tenths are *taught* (the teacher plays
+them), two are *practised* (the model plays them itself, and learns from what comes of it), one is
+*held out*: same kinds of question over the same records, other values. What is held out but has the
+solution of a task that is taught or practised, in other words, is left out. Never learned are
+families of the split `test` ("unseen templates") and tasks of `UNSEEN_SUITE`; they come from the
+suites as users have them.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -23,6 +23,7 @@ from benchside.task import TaskSpec
 
 SUITES = ("registry", "units", "wards")
 UNSEEN_SUITE = "rounds"
+USUAL_HOME = "as-users-have-them"  # in a pipeline's folder
 MOST_UNSEEN = 400  # of each suite, spread over its categories
 
 Part = Literal["taught", "practised", "held-out", "unseen-templates", "unseen-suite"]
@@ -46,31 +47,29 @@ class Curriculum:
         return task.group in self.families[task.suite] and part_of(task) == "practised"
 
 
-def read_curriculum(home: Path, families: int) -> Curriculum:
+def read_curriculum(home: Path, usual: Path) -> Curriculum:
     """Deal out the tasks of prepared suites.
 
     Args:
-        families: number of template families of each suite.
+        home: where suites hold the learned families.
+        usual: where they are as users have them.
 
     Raises:
         DataMissingError: a suite is not prepared.
     """
     suites = {name: load_suite(name, home) for name in SUITES}
-    chosen: dict[str, tuple[str, ...]] = {}
     parts: dict[Part, list[AskedTask]] = defaultdict(list)
     for name, suite in suites.items():
-        tasks = select(suite, "train", None)
-        chosen[name] = _shortest(suite, tasks, families)
-        for task in tasks:
-            if task.group in chosen[name]:
-                parts[part_of(task)].append((suite, task))
-        parts["unseen-templates"] += [(suite, one) for one in select(suite, "test", MOST_UNSEEN)]
+        for task in suite.tasks:
+            parts[part_of(task)].append((suite, task))
+        whole = load_suite(name, usual)
+        parts["unseen-templates"] += [(whole, one) for one in select(whole, "test", MOST_UNSEEN)]
     known: tuple[Part, Part] = ("taught", "practised")
     learned = {solution(one) for part in known for one in parts[part]}
     parts["held-out"] = [one for one in parts["held-out"] if solution(one) not in learned]
-    unseen = load_suite(UNSEEN_SUITE, home)
+    unseen = load_suite(UNSEEN_SUITE, usual)
     parts["unseen-suite"] = [(unseen, task) for task in select(unseen, None, MOST_UNSEEN)]
-    return Curriculum(chosen, parts)
+    return Curriculum({name: suite.record.families for name, suite in suites.items()}, parts)
 
 
 def some(tasks: list[AskedTask], number: int) -> list[AskedTask]:
@@ -94,13 +93,13 @@ def part_of(task: TaskSpec) -> Part:
     return dealt[int(task.hash[:8], 16) % len(dealt)]
 
 
-def _shortest(suite: Suite, tasks: Sequence[TaskSpec], families: int) -> tuple[str, ...]:
-    """The answerable families of a suite's tasks with the shortest solutions."""
+def shortest_families(suite: Suite, number: int) -> tuple[str, ...]:
+    """Return the answerable families of the split `train` with the shortest solutions."""
     lengths: dict[str, list[int]] = defaultdict(list)
-    for task in tasks:
+    for task in select(suite, "train", None):
         key = suite.answer_key(task.task_id)
         if key.value is not None:
             lengths[task.group].append(sum(map(len, key.solution)))
     most = max(map(len, lengths.values()))
     common = {group: mean(own) for group, own in lengths.items() if len(own) * 2 >= most}
-    return tuple(sorted(common, key=lambda group: (common[group], group))[:families])
+    return tuple(sorted(common, key=lambda group: (common[group], group))[:number])

@@ -4,7 +4,8 @@ Everything lies under one folder, and what is there is not made again: an interr
 on where it was.
 
     pipeline.json            the options that it was begun with
-    home/                    suites, prepared for this and nothing else
+    as-users-have-them/      suites in their default size
+    home/                    suites with the learned families only, and many tasks of each
     teacher/                 run folder of the imperfect teacher
     fresh/                   tokenizer and random weights
     base/                    training on all the teacher did, right or wrong
@@ -34,6 +35,7 @@ from rich.console import Console
 
 from benchside.curves import EvaluationRow
 from benchside.errors import InputError, StoreError
+from benchside.library import load_suite
 from benchside.manifests import manifest
 from benchside.preparing import Wanted, prepare_all
 from benchside.store import write_atomically
@@ -43,10 +45,13 @@ from benchside_training.nano.attempts import Attempts
 from benchside_training.nano.config import NanoConfig
 from benchside_training.nano.curriculum import (
     SUITES,
+    UNSEEN_SUITE,
+    USUAL_HOME,
     AskedTask,
     Curriculum,
     Part,
     read_curriculum,
+    shortest_families,
     some,
 )
 from benchside_training.nano.episodes import (
@@ -116,6 +121,7 @@ class Nano:
         self.config = config
         self.out = config.out
         self.home = config.out / "home"
+        self.usual_home = config.out / USUAL_HOME
         self._leads = leads
         self._console = console or Console()
         self._started = time.monotonic()
@@ -176,7 +182,7 @@ class Nano:
 
     @property
     def _learned(self) -> Curriculum:
-        return _curriculum(self.home, self.config.families)
+        return _curriculum(self.home, self.usual_home)
 
     @property
     def _base_model(self) -> Path:
@@ -203,17 +209,25 @@ class Nano:
             )  # fmt: skip
 
     def _prepared(self) -> Curriculum:
-        sizes = self.config.sizes
-        wanted = [Wanted(manifest(name), manifest(name).seed, sizes[name]) for name in sizes]
-        self._say(f"preparing {', '.join(sizes)}")
+        usual = [manifest(name) for name in (*SUITES, UNSEEN_SUITE)]
+        self._say("preparing suites as users have them")
+        self._prepare([Wanted(one, one.seed, one.size) for one in usual], self.usual_home)
+        self._say("preparing the families to learn")
+        wanted = []
+        for name, size in self.config.sizes.items():
+            whole = load_suite(name, self.usual_home)
+            families = shortest_families(whole, self.config.families)
+            wanted.append(Wanted(whole.manifest, whole.record.seed, size, families))
+        self._prepare(wanted, self.home)
+        return self._learned
+
+    def _prepare(self, wanted: list[Wanted], home: Path) -> None:
+        cores = os.cpu_count() or 1
         done = asyncio.run(
-            prepare_all(
-                wanted, self.home, data=None, parallel=os.cpu_count() or 1, console=self._console
-            )
+            prepare_all(wanted, home, data=None, parallel=cores, console=self._console)
         )
         for name, failure in done.failures.items():
             raise StoreError("a suite cannot be prepared", where=name, value=failure)
-        return self._learned
 
     def _base(self, taught: list[AskedTask]) -> None:
         fresh = self.out / "fresh"
@@ -244,7 +258,7 @@ class Nano:
                     runs=(str(self.out / "teacher"),), out=folder, outcomes=outcomes,
                     per_task=per_task,
                 ),
-                self.home,
+                self.usual_home,  # holds what must not be learned
             )  # fmt: skip
         return folder / examples.FILE
 
@@ -283,7 +297,7 @@ class Nano:
             if not (folder / pairs.FILE).exists():
                 pairs.main(
                     pairs.PairsConfig(runs=(str(played),), out=folder, sources=("samples",)),
-                    self.home,
+                    self.usual_home,
                 )
         return self._stage(
             out,
@@ -402,9 +416,9 @@ class Nano:
 
 
 @cache
-def _curriculum(home: Path, families: int) -> Curriculum:
+def _curriculum(home: Path, usual: Path) -> Curriculum:
     """Read once for all jobs of a process: prepared suites stay as they are."""
-    return read_curriculum(home, families)
+    return read_curriculum(home, usual)
 
 
 def _row(

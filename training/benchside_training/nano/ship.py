@@ -20,13 +20,19 @@ from rich.console import Console
 
 from benchside.curves import METRICS, MetricsRow
 from benchside.errors import InputError
-from benchside.library import Suite, open_suite
+from benchside.library import Suite, load_suite
 from benchside.row_file import readable_rows
 from benchside.store import RunFolder
 from benchside.task_list import task_line
 from benchside_training.model_card import write_model_card
 from benchside_training.nano.config import NanoConfig
-from benchside_training.nano.curriculum import SUITES, Curriculum, read_curriculum, solution
+from benchside_training.nano.curriculum import (
+    SUITES,
+    USUAL_HOME,
+    Curriculum,
+    read_curriculum,
+    solution,
+)
 from benchside_training.nano.episodes import Run, play_model, success
 from benchside_training.nano.fresh import question
 from benchside_training.nano.results import percent
@@ -84,8 +90,9 @@ def ship(config: NanoConfig, weights: Path = WEIGHTS, console: Console | None = 
             f"the model is larger than {MOST_BYTES:,} bytes", where=model, value=f"{size:,} bytes",
             fix="choose a smaller shape",
         )  # fmt: skip
-    learned = read_curriculum(config.out / "home", config.families)
-    suites = [open_suite(name, config.out / "as-users-have-them", console.print) for name in SUITES]
+    usual = config.out / USUAL_HOME
+    learned = read_curriculum(config.out / "home", usual)
+    suites = [load_suite(name, usual) for name in SUITES]
     listed = {suite.name: unasked(suite, learned) for suite in suites}
     tasks = [(suite, suite.task(one)) for suite in suites for one in listed[suite.name]]
     run = config.out / "played" / f"shipped-{best.method}-{best.seed}"
