@@ -14,19 +14,21 @@ from torch import nn
 from transformers import PreTrainedModel
 
 
+BETAS = (0.9, 0.999)
+"""Of AdamW. The second moment has to outlast the time between two sights of a rare token: between
+them, softmax gives its embedding tiny gradients, which a short memory would make full steps of."""
+
+
 class MuonAdamW(torch.optim.Optimizer):
     """Orthogonal steps for the matrices of linear layers, output layer left out; one process.
 
     Args:
         model: all of its weights learn, no adapters.
         lr: of both; Muon changes a weight by about 0.2 × `lr`, as AdamW usually does.
-        weight_decay: of those matrices; nothing else decays.
-        betas: of AdamW.
+        weight_decay: of all weights.
     """
 
-    def __init__(
-        self, model: PreTrainedModel, lr: float, weight_decay: float, betas: tuple[float, float]
-    ):
+    def __init__(self, model: PreTrainedModel, lr: float, weight_decay: float):
         output = model.get_output_embeddings()
         inner = [
             module.weight
@@ -39,7 +41,7 @@ class MuonAdamW(torch.optim.Optimizer):
         muon = torch.optim.Muon(
             inner, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
         )
-        adamw = torch.optim.AdamW(others, lr=lr, weight_decay=0.0, betas=betas)
+        adamw = torch.optim.AdamW(others, lr=lr, weight_decay=weight_decay, betas=BETAS)
         self._parts = (muon, adamw)
         super().__init__([*muon.param_groups, *adamw.param_groups], {})
         self._share()

@@ -26,7 +26,7 @@ from benchside_training.examples import read_examples
 from benchside_training.model_card import write_model_card
 from benchside_training.muon import MuonAdamW
 from benchside_training.recipe import run_recipe
-from benchside_training.recipe_config import BETAS, RecipeConfig
+from benchside_training.recipe_config import RecipeConfig
 from benchside_training.render import Renderer, Row, draw_lengths, fitting
 from benchside_training.trainer_log import TrainerLog, memory_named
 from benchside_training.training_folder import TrainingFolder
@@ -61,9 +61,7 @@ class SftConfig(RecipeConfig):
         """What transformers' trainer makes an optimiser with; None: what its arguments say."""
         if self.optimiser == "adamw":
             return None
-        return lambda: MuonAdamW, {
-            "lr": self.learning_rate, "weight_decay": self.weight_decay, "betas": BETAS,
-        }  # fmt: skip
+        return lambda: MuonAdamW, {"lr": self.learning_rate, "weight_decay": self.weight_decay}
 
 
 class CountingSftTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
