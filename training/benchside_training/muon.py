@@ -13,7 +13,6 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-
 BETAS = (0.9, 0.999)
 """Of AdamW. The second moment has to outlast the time between two sights of a rare token: between
 them, softmax gives its embedding tiny gradients, which a short memory would make full steps of."""
