@@ -76,8 +76,8 @@ def test_a_rare_tokens_embedding_stays_where_it_was_seen_last() -> None:
     model = tiny_llama()
     optimiser = MuonAdamW(model, lr=1e-2, weight_decay=0.0)
     embeddings = model.get_input_embeddings().weight
-    for step in range(200):
-        if step == 100:
+    for step in range(400):
+        if step == 300:
             after_a_while = embeddings.detach().clone()
         embeddings.grad = torch.full_like(embeddings, 1.0 if step == 0 else 1e-4)
         optimiser.step()
