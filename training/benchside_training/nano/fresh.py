@@ -1,10 +1,11 @@
 """A fresh model: a tokenizer made from the teacher's notebooks, and a llama with random weights.
 
 The chat template leaves out most of what a large model is told: it keeps the question, the name of
-the first table (which tells the schema), and the end of each output. Numbers, ids and times are one
-piece, and no piece holds the space between two words, which is put back when text is decoded: a
-word is the same token in a question and as the first one in quotes, so that copying it takes a
-single look. An episode has about 100 tokens.
+the first table (which tells the schema), and the end of each output. Numbers and ids are one piece,
+and no piece holds the space between two words, which is put back when text is decoded: a word is
+the same token in a question and as the first one in quotes, so that copying it takes a single look.
+Years, months and days are pieces of their own, since most dates are rare; the present time, which
+is in most solutions, is two. An episode has about 100 tokens.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from benchside.hospital.questions.window import NOW_TEXT
 from benchside.task import Frozen
 
 PAD, END, USER, SAYS, OUTPUT = "<|pad|>", "<|end|>", "<|user|>", "<|says|>", "<|output|>"
@@ -27,7 +29,9 @@ SHARPNESS = 4.0
 """Weight of the last norm at the start. Embeddings are small, and logits made of them alone lie too
 near to each other for a rare token, such as an id, to be told from others."""
 _WORD = r"[\p{L}\p{N}_]"
-_PIECES = rf"{_WORD}+(?:[-:]\p{{N}}+)*|[^\p{{L}}\p{{N}}_]+"  # ids and times are one
+_NOW = NOW_TEXT.replace(" ", "|")  # its day and its time of day
+_ID = r"\p{N}{3}-\p{N}+"  # of a patient in units
+_PIECES = rf"{_NOW}|{_ID}|{_WORD}+|[^\p{{L}}\p{{N}}_]+"
 _BETWEEN = rf"(?<={_WORD}) (?={_WORD})"
 _LAST = "\ue000"  # ends the last token of a piece; in no text
 
