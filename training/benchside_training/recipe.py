@@ -20,14 +20,19 @@ Config = TypeVar("Config", bound=Frozen)
 def run_recipe(kind: type[Config], main: Callable[[Config], object]) -> None:
     """Read the config that the command line names, and do what it asks for.
 
-    Exits with 2 and one message where that is not possible.
+    Exits with 2 and one message where that is not possible, with 130 after Ctrl-C.
     """
-    name = Path(sys.argv[0]).stem
+    spec = sys.modules["__main__"].__spec__
+    name = "benchside_training" if spec is None else spec.name.removesuffix(".__main__")
     if len(sys.argv) != 2:
-        print(f"usage: python -m benchside_training.{name} CONFIG.yaml", file=sys.stderr)
+        print(f"usage: python -m {name} CONFIG.yaml", file=sys.stderr)
         raise SystemExit(2)
     try:
         main(read_yaml(Path(sys.argv[1]), kind))
     except BenchsideError as error:
-        print(f"benchside_training.{name}: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted; what was saved is kept, and can be gone on with",
+              file=sys.stderr)  # fmt: skip
+        raise SystemExit(130) from None
