@@ -24,7 +24,7 @@ class MuonAdamW(torch.optim.Optimizer):
     Args:
         model: all of its weights learn, no adapters.
         lr: of both; Muon changes a weight by about 0.2 × `lr`, as AdamW usually does.
-        weight_decay: of all weights.
+        weight_decay: of all weights, norms among them, which transformers' AdamW leaves out.
     """
 
     def __init__(self, model: PreTrainedModel, lr: float, weight_decay: float):

@@ -21,6 +21,7 @@ from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
 
 from benchside.curves import MetricsRow
+from benchside.errors import InputError
 from benchside_training.base_model import load_base
 from benchside_training.examples import read_examples
 from benchside_training.model_card import write_model_card
@@ -73,10 +74,19 @@ class CountingSftTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
     trained_tokens = 0
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """As transformers' trainer has it."""
+        """As transformers' trainer has it.
+
+        Raises:
+            InputError: sequences are split over devices.
+        """
+        if "shift_labels" in inputs:
+            raise InputError(
+                "SFT cannot train on sequences that are split over devices",
+                where="accelerate's configuration", fix="leave context parallelism out",
+            )  # fmt: skip
         following = inputs["labels"][:, 1:]
         trained = following != _IGNORED
-        self.trained_tokens += int((inputs["labels"] != _IGNORED).sum())
+        self.trained_tokens += int(trained.sum())
         labels = following[trained][None]
         told = {**inputs, "labels": labels, "shift_labels": labels}
 

@@ -49,7 +49,7 @@ from benchside.statistics import scores as score_rows
 from benchside.statistics.costs import costs as run_costs
 from benchside.statistics.step_costs import step_costs
 from benchside.store import RunFolder
-from benchside.suite_facts import SuiteFacts, cost_table, suite_list, total_line
+from benchside.suite_facts import SuiteFacts, cost_table, part_line, suite_list, total_line
 from benchside.tables import (
     comparison_line,
     cost_lines,
@@ -173,7 +173,7 @@ def prepare_command(
     size: Annotated[int | None, typer.Option(min=1, help="Tasks of a generated suite.")] = None,
     family: Annotated[
         list[str] | None,
-        typer.Option(help="Only tasks of this template family, as many as a suite of --size has."),
+        typer.Option(help="Only tasks of this template family: an equal share of --size each."),
     ] = None,
     parallel: Annotated[
         int | None, typer.Option(min=1, help="Suites at a time; default: the machine's cores.")
@@ -197,7 +197,7 @@ def prepare_command(
     wanted = [
         Wanted(
             one, one.seed if seed is None else seed, (one.full_size if full else size) or one.size,
-            tuple(dict.fromkeys(family or ())),
+            tuple(sorted({*(family or ())})),
         )
         for one in described
     ]  # fmt: skip
@@ -215,6 +215,8 @@ def prepare_command(
     for label, count in prepared.record.counts.items():
         console.print(f"  {label}: {count:,}")
     console.print(f"{name}: {len(prepared.tasks):,} tasks prepared, build {prepared.record.build}")
+    if prepared.record.families:
+        console.print(part_line(prepared.record))
 
 
 def _prepare_many(wanted: list[Wanted], data: Path | None, parallel: int, *, as_json: bool) -> None:

@@ -5,8 +5,8 @@
     <home>/answers/<name>/<build>.jsonl                       what only graders load
     <home>/images/<image>@<hash>/                             what kernels load
 
-A build is identified by manifest, seed, size, builder code and data, so that a stale one is never
-taken for current. Folders appear whole or not at all.
+A build is identified by manifest, seed, size, families, builder code and data, so that a stale one
+is never taken for current. Folders appear whole or not at all.
 """
 
 from __future__ import annotations
@@ -146,6 +146,12 @@ def prepare(
             left behind.
     """
     described = manifest(name)
+    families = tuple(sorted({*families}))
+    if families and not getattr(_builder_module(described), "BY_FAMILY", False):
+        raise InputError(
+            f"suite {name} is only made whole", where="--family", value=", ".join(families),
+            fix="leave it out",
+        )  # fmt: skip
     seed = described.seed if seed is None else seed
     size = described.size if size is None else size
     meter = Meter()
@@ -359,10 +365,11 @@ def _check_data(described: SuiteManifest, data: Path | None) -> dict[str, str]:
 
 def _check_build(described: SuiteManifest, built: SuiteBuild, families: tuple[str, ...]) -> None:
     """Check what no single task can tell: ids, keys, images; and each task by its grader."""
-    if families and not {task.group for task in built.tasks} <= set(families):
+    empty = {*families} - {task.group for task in built.tasks}
+    if empty:
         raise InputError(
-            f"suite {described.name} is only made whole", where="--family",
-            value=", ".join(families), fix="leave it out",
+            "no task of this family could be made", where="--family", value=min(empty),
+            fix="leave it out, or ask for more tasks by --size",
         )  # fmt: skip
     keys = {key.task_id: key for key in built.keys}
     images = {source.name for source in built.images}

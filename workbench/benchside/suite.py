@@ -87,8 +87,9 @@ class BuildOptions:
             embedded suites.
         scratch: an empty folder for intermediate files; deleted afterwards.
         size: number of tasks wanted; None where the source sets it.
-        families: template families (`group`) of which alone tasks are wanted, as many of each as
-            if `size` tasks of all were made; all families where empty.
+        families: template families (`group`) of which alone tasks are wanted: of each an equal
+            share of `size` among all families, with answers as often repeated as among `size`
+            tasks; all families where empty. Only builders with `BY_FAMILY = True` are given any.
     """
 
     manifest: SuiteManifest

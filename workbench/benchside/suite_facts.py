@@ -60,6 +60,7 @@ class SuiteFacts:
             "verified": contents.verified if contents else None,
             "vacuous": contents.vacuous if contents else None,
             "counts": dict(record.counts) if record else {},
+            "families": list(record.families) if record else [],
             "cost": record.cost.model_dump(mode="json") if record else None,
             "build": record.build if record else None,
             "gate": gate.model_dump(mode="json", exclude={"quarantined"}) if gate else None,
@@ -86,10 +87,19 @@ def suite_list(found: Sequence[SuiteFacts]) -> Group:
             lines.append(Text(f"{described.name:<15}   {state}"))
         about = f"{described.title} · {described.sensitivity} · {described.licence}"
         lines.append(Padding(Text(about), (0, 0, 0, 4)))
+        if record and record.families:
+            lines.append(Padding(Text(part_line(record)), (0, 0, 0, 4)))
         if facts.gate:
             lines.append(Padding(Text(f"gate {facts.gate.line()}"), (0, 0, 0, 4)))
     lines.append(Text(total_line([facts.record for facts in found if facts.record])))
     return Group(*lines)
+
+
+def part_line(record: BuildRecord) -> str:
+    """One line on a build that is not the whole suite."""
+    return f"only {len(record.families)} of its families are prepared: " + ", ".join(
+        record.families
+    )
 
 
 def cost_table(records: dict[str, BuildRecord]) -> Table:

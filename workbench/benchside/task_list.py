@@ -57,7 +57,7 @@ def listed_tasks(suite: Suite, listed: Sequence[str]) -> frozenset[str]:
                 f"in suite {suite.name} as it is prepared here, this id is another task's",
                 where="task id", value=one,
                 fix=f"prepare it as it was for the list: benchside prepare {suite.name}, with the "
-                "same --seed and --size",
+                "same --seed, --size and --family",
             )  # fmt: skip
         ids.add(task_id)
     return frozenset(ids)

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_the_best_is_the_one_that_practised_best_at_the_end(tmp_path: Path) -> None:
-    rates = {"ppo": [0.9] * 5 + [0.5] * 10, "grpo": [0.1] * 5 + [0.6] * 10}
+    rates = {"ppo": [0.9] * 5 + [0.5] * 5, "grpo": [0.1] * 5 + [0.6] * 5}
     for method, solved in rates.items():
         folder = tmp_path / "seed-1" / method
         folder.mkdir(parents=True)

@@ -230,8 +230,8 @@ def test_fifteen_thousand_tasks() -> None:
 
 
 def test_a_build_is_stale_once_the_library_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = library._recipe(MANIFEST, 0, 60)
+    recipe = library._recipe(MANIFEST, 0, 60, ())
     monkeypatch.setattr(medcalc_notes, "USES", ())
-    assert library._recipe(MANIFEST, 0, 60) != recipe
+    assert library._recipe(MANIFEST, 0, 60, ()) != recipe
     names = {path.parent.name for path in library._sources(power)}
     assert {"power", "designs", "formulas"} <= names

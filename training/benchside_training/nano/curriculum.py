@@ -102,4 +102,4 @@ def shortest_families(suite: Suite, number: int) -> tuple[str, ...]:
             lengths[task.group].append(sum(map(len, key.solution)))
     most = max(map(len, lengths.values()))
     common = {group: mean(own) for group, own in lengths.items() if len(own) * 2 >= most}
-    return tuple(sorted(common, key=lambda group: (common[group], group))[:number])
+    return tuple(sorted(sorted(common, key=lambda group: (common[group], group))[:number]))

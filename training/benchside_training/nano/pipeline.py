@@ -367,7 +367,9 @@ class Nano:
         tuned = self.out / f"seed-{seed}" / "sft" / "model"
         graded = [f"{self.out}/played/sft-{seed}-to-learn"]
         graded += [f"{self.out}/seed-{seed}/{method}/rollouts/*" for method in RL_METHODS]
-        attempts = Attempts(self.out, self.home, tuned, tuple(graded), seed, config.shape.context)
+        attempts = Attempts(
+            self.out, self.usual_home, tuned, tuple(graded), seed, config.shape.context
+        )
         self._say("a verifier, and what it chooses")
         chooser = attempts.trained_verifier(
             config.verifier_epochs, config.verifier_rate, config.batch

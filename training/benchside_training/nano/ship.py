@@ -41,7 +41,7 @@ from benchside_training.recipe import run_recipe
 from benchside_training.training_folder import TrainingFolder
 
 MOST_BYTES = 20_000_000
-LAST_STEPS = 10
+LAST_STEPS = 5
 MOST_LISTED = 100  # tasks of each suite
 FILES = (
     "config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
@@ -160,7 +160,8 @@ def _summary(
     suites = {suite.name: suite for suite, _ in learned.parts["taught"]}
     builds: dict[str, JsonValue] = {
         f"suite {name}": f"version {suite.manifest.version}, seed {suite.record.seed}, "
-        f"{suite.record.size:,} tasks, build {suite.record.build}, sha256 of its tasks "
+        f"{suite.record.contents.tasks:,} tasks of the families below (of size "
+        f"{suite.record.size:,}), build {suite.record.build}, sha256 of its tasks "
         f"{suite.record.hashes.tasks}"
         for name, suite in suites.items()
     }
@@ -186,8 +187,9 @@ def _summary(
             "practised ones",
         },
         "Measured": "Models of the pipeline over all seeds (`base`, parts and attempts: one), on "
-        "tasks over the hospitals that they learned from, sampled at temperature 1 unless a column "
-        "says greedy; 95% intervals over tasks, given these trainings:\n\n"
+        "tasks over the hospitals that they learned from (unseen templates and the unseen suite: "
+        "over those that users have), sampled at temperature 1 unless a column says greedy; 95% "
+        "intervals over tasks, given these trainings:\n\n"
         + (config.out / "results.md").read_text(encoding="utf-8"),
         "Why this one": f"By the share solved in the last {LAST_STEPS} steps of RL, on tasks that "
         f"were learned from; held-out tasks had no say:\n\n{rows}",

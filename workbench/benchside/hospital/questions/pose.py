@@ -81,7 +81,7 @@ def pose(
     """Draw tasks in turn from all families until there are `size`, or nothing new can be drawn.
 
     Args:
-        families: that are drawn from, as often as if all were; all where empty.
+        families: that are drawn from, an equal share of `size` each; all where empty.
 
     Raises:
         InputError: a family is not known.
@@ -99,7 +99,8 @@ def pose(
     for unanswerable, wanted in ((False, size - hidden), (True, hidden)):
         every = [one for one in templates if (one.category == UNANSWERABLE) == unanswerable]
         drawn = [one for one in every if not families or one.family in families]
-        target = len(maker.tasks) + wanted * len(drawn) // max(1, len(every))
+        share = -(-wanted // max(1, len(every)))
+        target = len(maker.tasks) + (share * len(drawn) if families else wanted)
         for round_number in range(ROUNDS):
             missing = target - len(maker.tasks)
             if missing <= 0 or not drawn:

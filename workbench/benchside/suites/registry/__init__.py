@@ -3,6 +3,7 @@
 from benchside import hospital
 from benchside.suites.registry.build import build
 
-__all__ = ["USES", "build"]
+__all__ = ["BY_FAMILY", "USES", "build"]
 
 USES = (hospital,)
+BY_FAMILY = True

@@ -6,9 +6,10 @@ from benchside.hospital.questions.eicu_view import eicu_view
 from benchside.hospital.questions.suite import build_suite
 from benchside.suite import BuildOptions, SuiteBuild
 
-__all__ = ["USES", "build"]
+__all__ = ["BY_FAMILY", "USES", "build"]
 
 USES = (hospital,)
+BY_FAMILY = True
 
 OPENING = (
     "Answer a question about the records of intensive-care units, kept in the schema of eICU. The "

@@ -7,9 +7,10 @@ from benchside.hospital.questions.mimic_view import mimic_view
 from benchside.hospital.questions.suite import build_suite
 from benchside.suite import BuildOptions, SuiteBuild
 
-__all__ = ["USES", "build"]
+__all__ = ["BY_FAMILY", "USES", "build"]
 
 USES = (hospital,)
+BY_FAMILY = True
 
 OPENING = (
     "Answer a question about the records of a hospital, kept in the schema of MIMIC-III. The tables "
