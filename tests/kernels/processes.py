@@ -22,8 +22,13 @@ def below(root: int) -> list[int]:
 
 
 def named(root: int, name: str) -> list[int]:
-    """Processes below `root` with a name: bs-root, bs-nursery, bs-zygote-outer, bs-zygote."""
+    """Processes below `root` with a name: bs-root, bs-nursery, bs-zygote-outer."""
     return [pid for pid in below(root) if _name(pid) == name]
+
+
+def zygote_processes(root: int) -> list[int]:
+    """Zygotes below `root`, not by their name: a kernel bears it too until it has its own."""
+    return [pid for outer in named(root, "bs-zygote-outer") for pid in children(outer)]
 
 
 def _name(pid: int) -> str | None:

@@ -41,6 +41,7 @@ from tests.kernels.processes import (
     open_descriptors,
     settled,
     until,
+    zygote_processes,
 )
 
 
@@ -51,7 +52,7 @@ def _sandbox() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["supervisor", "root's outer", "bs-root", "bs-nursery", "bs-zygote-outer", "bs-zygote"]
+    "name", ["supervisor", "root's outer", "bs-root", "bs-nursery", "bs-zygote-outer", "zygote"]
 )
 async def test_kill_9_above_kernels_ends_them_and_the_next_start_makes_new_ones(name: str) -> None:
     async with ForkedKernels() as maker:  # noqa: SIM117
@@ -60,9 +61,10 @@ async def test_kill_9_above_kernels_ends_them_and_the_next_start_makes_new_ones(
             inside = below(victim)
             if name == "root's outer":
                 (victim,) = children(victim)
+            elif name == "zygote":
+                (victim,) = zygote_processes(victim)
             elif name.startswith("bs-"):
-                # a new kernel has its zygote's name for an instant
-                victim = min(named(victim, name))
+                (victim,) = named(victim, name)
             running = asyncio.create_task(busy.run("while True: pass", timeout_s=60))
             await asyncio.sleep(0.3)
             os.kill(victim, signal.SIGKILL)
@@ -116,7 +118,8 @@ def plain_image(home: Path, name: str, *imports: str, **variables: object) -> Ke
 
 def zygote_below(supervisor: int) -> int:
     """The inner process of a supervisor's only zygote."""
-    return min(named(supervisor, "bs-zygote"))  # a kernel just forked still bears its name
+    (zygote,) = zygote_processes(supervisor)
+    return zygote
 
 
 def cradle_below(supervisor: int) -> int:
@@ -355,9 +358,7 @@ async def test_zygotes_are_forks_of_one_root_and_share_nothing_that_is_open() ->
         for zygote in several:
             (await zygote.take()).discard()
         (root,) = named(os.getpid(), "bs-root")
-        found = named(os.getpid(), "bs-zygote")
-        kernels = {pid for zygote in found for pid in below(zygote)}  # some not renamed yet
-        inner = [pid for pid in found if pid not in kernels]
+        inner = zygote_processes(os.getpid())
         assert len(inner) == 3
         for kind in ("mnt", "pid", "net", "ipc", "uts"):
             spaces = {Path(f"/proc/{pid}/ns/{kind}").readlink() for pid in (root, *inner)}
