@@ -62,7 +62,7 @@ async def test_kill_9_above_kernels_ends_them_and_the_next_start_makes_new_ones(
             if name == "root's outer":
                 (victim,) = children(victim)
             elif name == "zygote":
-                (victim,) = zygote_processes(victim)
+                victim = zygote_below(victim)
             elif name.startswith("bs-"):
                 (victim,) = named(victim, name)
             running = asyncio.create_task(busy.run("while True: pass", timeout_s=60))

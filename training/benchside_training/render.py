@@ -25,6 +25,8 @@ from benchside_training.chat_template import ChatTemplate, Tool
 from benchside_training.example import Example
 from benchside_training.tool_calls import fenced
 
+IGNORED = -100  # as transformers wants labels that do not train
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -43,8 +45,8 @@ class Row:
 
     @property
     def labels(self) -> list[int]:
-        """Ids where they train, -100 elsewhere, as transformers wants them."""
-        return torch.where(self.loss_mask, self.input_ids, -100).tolist()
+        """Ids where they train, `IGNORED` elsewhere."""
+        return torch.where(self.loss_mask, self.input_ids, IGNORED).tolist()
 
 
 class Renderer:

@@ -28,11 +28,9 @@ from benchside_training.model_card import write_model_card
 from benchside_training.muon import MuonAdamW
 from benchside_training.recipe import run_recipe
 from benchside_training.recipe_config import RecipeConfig
-from benchside_training.render import Renderer, Row, draw_lengths, fitting
+from benchside_training.render import IGNORED, Renderer, Row, draw_lengths, fitting
 from benchside_training.trainer_log import TrainerLog, memory_named
 from benchside_training.training_folder import TrainingFolder
-
-_IGNORED = -100  # as transformers wants labels that do not train
 
 
 class SftConfig(RecipeConfig):
@@ -85,7 +83,7 @@ class CountingSftTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
                 where="accelerate's configuration", fix="leave context parallelism out",
             )  # fmt: skip
         following = inputs["labels"][:, 1:]
-        trained = following != _IGNORED
+        trained = following != IGNORED
         self.trained_tokens += int(trained.sum())
         labels = following[trained][None]
         told = {**inputs, "labels": labels, "shift_labels": labels}

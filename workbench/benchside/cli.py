@@ -196,18 +196,17 @@ def prepare_command(
         )  # fmt: skip
     wanted = [
         Wanted(
-            one, one.seed if seed is None else seed, (one.full_size if full else size) or one.size,
-            tuple(sorted({*(family or ())})),
+            one, one.seed if seed is None else seed, (one.full_size if full else size) or one.size
         )
         for one in described
-    ]  # fmt: skip
+    ]
     if every or len(wanted) > 1:
         _prepare_many(wanted, data, parallel or os.cpu_count() or 1, as_json=as_json)
         return
     name, chosen = wanted[0].name, wanted[0].size
     prepared = prepare(
         name, home_folder(), data=data if described[0].data else None, seed=seed, size=chosen,
-        families=wanted[0].families, say=(lambda _: None) if as_json else _say,
+        families=tuple(family or ()), say=(lambda _: None) if as_json else _say,
     )  # fmt: skip
     if as_json:
         print(json.dumps(SuiteFacts.of(described[0], home_folder()).as_json(), indent=1))
