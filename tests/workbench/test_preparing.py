@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from benchside import library
 from benchside.build_record import contents_of
 from benchside.cli import app
-from benchside.errors import InputError
-from benchside.library import NEW_S, PREPARING, Suite, load_suite, prepare
+from benchside.errors import DataMissingError, InputError
+from benchside.library import NEW_S, PREPARING, Suite, load_suite, open_suite, prepare
 from benchside.preparing import Wanted
 from benchside.suite import SuiteBuild
 from benchside.task import AnswerKey
@@ -131,16 +132,37 @@ def test_families_alone_have_an_equal_share_of_the_size(bare: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("suite", "phrases"),
+    ("name", "phrases"),
     [("units", ["no such family", "drugs", "ids/drug"]), ("power", ["only made whole", "drugs"])],
 )
 def test_a_family_that_cannot_be_made_alone_is_refused(
-    suite: str, phrases: list[str], bare: Path
+    name: str, phrases: list[str], bare: Path
 ) -> None:
     with pytest.raises(InputError) as refused:
-        prepare(suite, bare, size=10, families=("drugs",))
+        prepare(name, bare, size=10, families=("drugs",))
     assert all(phrase in str(refused.value) for phrase in phrases)
     assert not (bare / "suites").exists()
+
+
+def test_a_stale_build_of_the_users_choice_is_not_replaced(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = prepare("power", bare, seed=3, size=10)
+    again: list[str] = []
+    monkeypatch.setattr(library, "prepare", lambda name, home, say: again.append(name))
+
+    def becomes_stale(**changed: object) -> None:
+        path = made.folder / "build.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "recipe": "old", **changed}))
+
+    becomes_stale()
+    with pytest.raises(DataMissingError, match="another version") as refused:
+        open_suite("power", bare)
+    assert refused.value.fix == "benchside prepare power --seed 3 --size 10"
+    assert again == []
+    becomes_stale(seed=made.manifest.seed, size=made.manifest.size)
+    open_suite("power", bare)
+    assert again == ["power"]
 
 
 def test_what_a_killed_process_left_is_removed(bare: Path) -> None:

@@ -36,6 +36,7 @@ from benchside.errors import (
     DataMissingError,
     InputError,
     IntegrityError,
+    StaleBuildError,
     StoreError,
 )
 from benchside.graders import validate_task
@@ -201,10 +202,9 @@ def load_record(name: str, home: Path, *, build: str | None = None) -> BuildReco
         build: a certain build; the current one by default.
 
     Raises:
-        DataMissingError: not prepared, or prepared by another version or from another recipe.
+        DataMissingError: not prepared; `StaleBuildError`, of another version or another recipe.
     """
     described = manifest(name)
-    command = f"benchside prepare {name}" + (" --data FOLDER" if described.data else "")
     folder = home / "suites" / name
     pointer = folder / "current"
     with _files_of(home):
@@ -212,7 +212,7 @@ def load_record(name: str, home: Path, *, build: str | None = None) -> BuildReco
     if not prepared:
         raise DataMissingError(
             f"suite {name} is not prepared", where=folder,
-            fix=f"{command}\n{described.how_to_get}".strip(),
+            fix=f"{_command(described)}\n{described.how_to_get}".strip(),
         )  # fmt: skip
     chosen = folder
     try:
@@ -220,26 +220,50 @@ def load_record(name: str, home: Path, *, build: str | None = None) -> BuildReco
         record = BuildRecord.model_validate_json((chosen / "build.json").read_bytes())
     except (OSError, ValueError):
         raise DataMissingError(
-            f"this build of suite {name} is missing or damaged", where=chosen, fix=command
+            f"this build of suite {name} is missing or damaged",
+            where=chosen,
+            fix=_command(described),
         ) from None
     if build is None and record.recipe != _recipe(
         described, record.seed, record.size, record.families
     ):
-        raise DataMissingError(
-            f"suite {name} was prepared by another version of Benchside", where=chosen, fix=command
-        )
+        raise StaleBuildError(
+            f"suite {name} was prepared by another version of Benchside", where=chosen,
+            fix=_command(described, record),
+        )  # fmt: skip
     return record
 
 
 def open_suite(name: str, home: Path, say: Callable[[str], None] = lambda _: None) -> Suite:
-    """Load a suite; an embedded one that is not prepared yet, or is stale, is prepared first."""
+    """Load a suite; an embedded one that is not prepared yet, or is stale, is prepared first.
+
+    Raises:
+        DataMissingError: as `load_suite` does, where only the user can prepare it: it needs data,
+            or a stale build has a seed, size or families of their choice.
+    """
+    described = manifest(name)
     try:
         return load_suite(name, home)
-    except DataMissingError:
-        if manifest(name).data:
+    except DataMissingError as missing:
+        chosen = isinstance(missing, StaleBuildError) and missing.fix != _command(described)
+        if described.data or chosen:  # as the user wants it: not to be replaced by another
             raise
         say(f"preparing suite {name} (once)")
         return prepare(name, home, say=say)
+
+
+def _command(described: SuiteManifest, record: BuildRecord | None = None) -> str:
+    """Return how to prepare a suite, with a build's options where they are not the suite's own."""
+    told = [f"benchside prepare {described.name}"]
+    if described.data:
+        told.append("--data FOLDER")
+    if record is not None:
+        if record.seed != described.seed:
+            told.append(f"--seed {record.seed}")
+        if record.size != described.size:
+            told.append(f"--size {record.size}")
+        told += [f"--family {family}" for family in record.families]
+    return " ".join(told)
 
 
 @contextmanager
