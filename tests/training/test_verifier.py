@@ -21,13 +21,20 @@ from benchside.store import RunFolder
 from benchside.verifier_score import FILE as SCORES
 from benchside.verifier_score import VerifierScore
 from benchside_kernels.cell import CellResult, Submission
-from benchside_training.base_model import Lora
+from benchside_training.base_model import Lora, load_base
 from benchside_training.calibration import calibration, crossfitted, fit_temperature
 from benchside_training.evaluation_rows import evaluation_rows
 from benchside_training.example import example_of
 from benchside_training.examples import ExamplesConfig, read_examples
 from benchside_training.examples import main as make_examples
-from benchside_training.trained_verifier import Shown, VerifierRecord, load_verifier
+from benchside_training.trained_verifier import (
+    Scale,
+    Shown,
+    VerifierRecord,
+    attempts_batch,
+    load_verifier,
+    mean_logprobs,
+)
 from benchside_training.verifier import VerifierConfig, outcome_loss, parted
 from benchside_training.verifier import main as train
 from benchside_training.verifier_scores import VerifierScoresConfig
@@ -140,31 +147,57 @@ def test_an_attempt_is_shown_up_to_its_submission_and_no_further() -> None:
     episode = attempt(3, 0, 8)
     for family in ("qwen", "gemma", "mistral"):
         tokenizer, stops = tokenizer_of(family), stop_ids_of(family)
-        ids = Shown(tokenizer, stops, 4096).ids(example_of(episode, "r").messages, 8)
-        text = str(tokenizer.decode(ids))
-        assert text.count("How many?") == 1 and "submit(8)" in text and "Submitted: 8" in text
+        (row,) = Shown(tokenizer, stops, 4096).rows(example_of(episode, "r").messages)
+        text = str(tokenizer.decode(row.input_ids))
+        assert text.count("How many?") == 1
+        assert "submit(8)" in str(tokenizer.decode(row.input_ids[row.loss_mask]))
+        assert "How many?" not in str(tokenizer.decode(row.input_ids[row.loss_mask]))
         assert "GRADE" not in text and "solved" not in text and "hf:tiny" not in text
         assert "The Python code." not in text, "no tools are told of"
         # with what follows the last message, it is the same
         whole = [*OPENING, episode.turns[0].action.message, *episode.turns[0].observations]
-        assert Shown(tokenizer, stops, 4096).ids(whole, 8) == ids
-        cut = Shown(tokenizer, stops, 40).ids(whole, 8)
-        assert cut == ids[:10] + ids[-30:]
+        (again,) = Shown(tokenizer, stops, 4096).rows(whole)
+        assert again.input_ids.tolist() == row.input_ids.tolist()
+        (cut,) = Shown(tokenizer, stops, 40).rows(whole)
+        for name in ("input_ids", "loss_mask"):
+            kept, all_of_it = getattr(cut, name).tolist(), getattr(row, name).tolist()
+            assert kept == all_of_it[:10] + all_of_it[-30:]
 
 
 def test_a_step_of_several_parts_has_the_loss_of_the_whole() -> None:
-    class Outputs:
-        def __init__(self, logits: Sequence[float]):
-            self.logits = torch.tensor(logits)[:, None]
-
-    logits, labels = [0.0, 2.0, -1.0], torch.tensor([1.0, 1.0, 0.0])
+    logits, labels = torch.tensor([0.0, 2.0, -1.0]), torch.tensor([1.0, 1.0, 0.0])
     by_hand = (np.log(2) + np.log(1 + np.exp(-2)) + np.log(1 + np.exp(-1))) / 3
-    assert outcome_loss(Outputs(logits), labels).item() == pytest.approx(by_hand)
+    assert outcome_loss(logits, labels).item() == pytest.approx(by_hand)
     parts = [
-        outcome_loss(Outputs(logits[:1]), labels[:1], 3),
-        outcome_loss(Outputs(logits[1:]), labels[1:], 3),
+        outcome_loss(logits[:1], labels[:1], 3),
+        outcome_loss(logits[1:], labels[1:], 3),
     ]
     assert sum(parts).item() == pytest.approx(by_hand)
+
+
+def test_the_logit_of_an_attempt_is_the_mean_log_probability_of_what_was_said(base: Path) -> None:
+    loaded = load_base(str(base), "float32")
+    model = loaded.model.eval()
+    shown = Shown(loaded.tokenizer, loaded.stop_ids, 4096)
+    episodes = [attempt(3, 0, 8), attempt(4, 0, 9999999)]
+    attempts = [shown.rows(example_of(one, "r").messages) for one in episodes]
+    by_hand = []
+    for (row,) in attempts:
+        with torch.no_grad():
+            logs = torch.log_softmax(model(row.input_ids[None]).logits[0], dim=-1)
+        places = row.loss_mask.nonzero()[:, 0].tolist()
+        by_hand.append(np.mean([float(logs[at - 1, row.input_ids[at]]) for at in places]))
+    with torch.no_grad():
+        means = mean_logprobs(model, attempts_batch(attempts, 0))
+        # an attempt in two rows is one attempt
+        split = attempts_batch([[*attempts[0], *attempts[1]], attempts[1]], 0)
+        joint = mean_logprobs(model, split)
+    assert means.tolist() == pytest.approx(by_hand, rel=1e-4)
+    said = [int(row.loss_mask.sum()) for (row,) in attempts]
+    assert joint.tolist() == pytest.approx(
+        [np.average(by_hand, weights=said), by_hand[1]], rel=1e-4
+    )
+    assert Scale(center=-2.0, spread=0.5).logits(torch.tensor([-2.0, -1.0])).tolist() == [0.0, 2.0]
 
 
 def test_measures_of_calibration_are_those_by_hand() -> None:
@@ -294,7 +327,7 @@ def test_a_training_goes_on_exactly_and_adapters_are_loaded(
     with pytest.raises(KeyboardInterrupt):
         train(parts, stop_after(1))
     resumed = train(parts.model_copy(update={"resume": True}))
-    attempts = [(example_of(attempt(100, 0, 8), "r").messages, 8)]
+    attempts = [example_of(attempt(100, 0, 8), "r").messages]
     assert (whole / "adapter_config.json").is_file()
     first, second = (load_verifier(one, "cpu").probabilities(attempts) for one in (whole, resumed))
     assert first == second

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from peft import LoraConfig
@@ -35,13 +35,9 @@ class Lora(Frozen):
     @property
     def config(self) -> LoraConfig:
         """As peft wants it."""
-        return self.config_for("CAUSAL_LM")
-
-    def config_for(self, task_type: str) -> LoraConfig:
-        """As peft wants it for another head than that of a language model."""
         return LoraConfig(
             r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout,
-            target_modules="all-linear", task_type=task_type,
+            target_modules="all-linear", task_type="CAUSAL_LM",
         )  # fmt: skip
 
 
@@ -53,21 +49,16 @@ class BaseModel(NamedTuple):
     stop_ids: tuple[int, ...]
 
 
-def load_base(
-    name: str, precision: Precision, kind: Any = AutoModelForCausalLM, **options: object
-) -> BaseModel:
+def load_base(name: str, precision: Precision) -> BaseModel:
     """Load a model with its tokenizer, from a folder or by its name at the hub.
-
-    Args:
-        kind: class of transformers that makes the model; `options` are for it.
 
     Raises:
         InputError: it cannot be loaded, or the tokenizer is not the model's.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
-        model = kind.from_pretrained(
-            name, dtype=torch.bfloat16 if precision == "bfloat16" else torch.float32, **options
+        model = AutoModelForCausalLM.from_pretrained(
+            name, dtype=torch.bfloat16 if precision == "bfloat16" else torch.float32
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise InputError(

@@ -70,14 +70,27 @@ class Renderer:
             InputError: the template cannot render it; names the episode.
         """
         tools = action_form(example.protocol).tools(example.tools)
-        messages = example.messages
-        if example.protocol == "native" and not self._template.takes_tools:
-            messages = tuple(map(fenced, messages))
         try:
-            rows = list(self._rows(messages, frozenset(example.unlearned), tools))
+            return self.said(example.messages, frozenset(example.unlearned), tools)
         except (InputError, PolicyError) as error:
             where = f"episode {example.episode_id}, {error.where}"
             raise InputError(error.what, where=where, value=error.value, fix=error.fix) from None
+
+    def said(
+        self, messages: Sequence[Message], unlearned: frozenset[int], tools: Sequence[Tool]
+    ) -> list[Row]:
+        """Return the rows of a conversation in which anything of what the model said trains.
+
+        Args:
+            unlearned: places of messages that do not train.
+            tools: that the model is told of.
+
+        Raises:
+            InputError, PolicyError: the template cannot render it.
+        """
+        if not self._template.takes_tools:
+            messages = tuple(map(fenced, messages))
+        rows = self._rows(messages, unlearned, tools)
         return [row for row in rows if row.loss_mask.any()]
 
     def _rows(

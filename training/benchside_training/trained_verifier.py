@@ -1,27 +1,33 @@
-"""`TrainedVerifier`: a model with a scalar head that says how probably an attempt is right.
+"""`TrainedVerifier`: a model that says how probably an attempt is right.
 
-It is shown the conversation up to the policy's last message and then what was submitted, by its own
-chat template: no tools are told of, so that it reads attempts in all protocols alike; no output
-after the submission, no grade, and not who made the attempt. Of an attempt that is too long for it,
-the middle is left out: the question stands at the beginning, what the answer rests on at the end.
+It is shown the conversation up to the policy's last message, by its own chat template: no tools are
+told of, so that it reads attempts in all protocols alike; no output after the submission, no grade,
+and not who made the attempt. Its logit is the mean log-probability that it gives to what the policy
+said, so that each slip in an attempt counts, also before it has learned. Of an attempt that is too
+long for it, the middle is left out: the question stands at the beginning, what the answer rests on
+at the end.
 
 In a scaffold: `best(POLICY, verifier=trained:FOLDER)`.
+
+Source: L. Yuan et al., Free Process Rewards without Process Labels (2024), for outcome reward
+models that are likelihoods of a language model; here without a reference model.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import AutoPeftModelForSequenceClassification
-from pydantic import JsonValue, ValidationError
+from peft import AutoPeftModelForCausalLM
+from pydantic import ValidationError
+from torch import Tensor
 from transformers import (
-    AutoModelForSequenceClassification,
+    AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -29,18 +35,27 @@ from transformers import (
 
 from benchside.errors import InputError
 from benchside.policy import Conversation, Message
-from benchside.protocol import cut_middle
 from benchside.scaffolds.verifier import Scored
 from benchside.task import Frozen
 from benchside_training.calibration import Calibration
-from benchside_training.chat_template import ChatTemplate
 from benchside_training.local.loading import device_of, dtype_of, end_ids, first_line, weights_of
-from benchside_training.token_batch import padded
-from benchside_training.tool_calls import fenced
+from benchside_training.render import Renderer, Row
+from benchside_training.token_batch import TokenBatch, padded
+from benchside_training.token_scores import token_scores
 
 FILE = "verifier.json"
-ANSWER_CHARS = 2_000
 HEAD = 4  # of a transcript that is too long, one part in so many is kept from the beginning
+
+
+class Scale(Frozen):
+    """Mean log-probabilities as logits: 0 at `center`, 1 more for each `spread`."""
+
+    center: float
+    spread: float
+
+    def logits(self, means: Tensor) -> Tensor:
+        """Return the logits of mean log-probabilities, both (N)."""
+        return (means - self.center) / self.spread
 
 
 class VerifierRecord(Frozen):
@@ -48,19 +63,21 @@ class VerifierRecord(Frozen):
 
     Args:
         max_tokens: of what it is shown.
-        temperature: that its logits are divided by.
+        scale: from mean log-probabilities to logits.
+        temperature: that the logits are divided by.
         trained_on: task hashes, and suite/task_id, of the tasks that it was trained on.
         calibration: on held-out tasks.
     """
 
     max_tokens: int
+    scale: Scale
     temperature: float
     trained_on: frozenset[str]
     calibration: Calibration
 
 
 class Shown:
-    """What a verifier is shown of attempts, as ids of its tokenizer.
+    """What a verifier is shown of attempts, for its tokenizer.
 
     Raises:
         InputError: the tokenizer has no chat template.
@@ -69,29 +86,26 @@ class Shown:
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, stop_ids: Sequence[int], max_tokens: int
     ):
-        self._template = ChatTemplate(tokenizer, stop_ids)
+        self._renderer = Renderer(tokenizer, stop_ids)
         self._max_tokens = max_tokens
 
-    def ids(self, messages: Sequence[Message], submitted: JsonValue) -> list[int]:
-        """Return at most `max_tokens` ids.
+    def rows(self, messages: Sequence[Message]) -> list[Row]:
+        """Return rows of at most `max_tokens`, in which all that the policy said counts.
 
         Args:
             messages: of the attempt; what follows the assistant's last one is not shown.
 
         Raises:
-            PolicyError: the chat template refuses the conversation.
+            InputError, PolicyError: the chat template refuses the conversation.
         """
-        said = list(messages)
-        while said and said[-1].role != "assistant":
-            said.pop()
-        if not self._template.takes_tools:
-            said = list(map(fenced, said))
-        said += _closing(said[-1] if said else None, submitted)
-        ids = self._template.whole(said, ())
-        if len(ids) <= self._max_tokens:
-            return ids
+        return [self._cut(row) for row in self._renderer.said(messages, frozenset(), ())]
+
+    def _cut(self, row: Row) -> Row:
+        if len(row) <= self._max_tokens:
+            return row
         head = self._max_tokens // HEAD
-        return ids[:head] + ids[head - self._max_tokens :]
+        kept = [*range(head), *range(len(row) + head - self._max_tokens, len(row))]
+        return Row(row.input_ids[kept], row.loss_mask[kept])
 
 
 class TrainedVerifier:
@@ -112,20 +126,19 @@ class TrainedVerifier:
         self._pad_id = int(tokenizer.pad_token_id)
         self._running = threading.Lock()  # tokenizers are not to be used by two threads
 
-    def probabilities(self, attempts: Sequence[tuple[Sequence[Message], JsonValue]]) -> list[float]:
-        """Return the score of each attempt, given by messages and what was submitted."""
-        with self._running:
-            rows = [self._shown.ids(messages, value) for messages, value in attempts]
-            logits = logits_of(self._model, rows, self._pad_id)
-        return torch.sigmoid(logits / self.record.temperature).tolist()
+    def probabilities(self, attempts: Sequence[Sequence[Message]]) -> list[float]:
+        """Return the score of each attempt, given by its messages."""
+        with self._running, torch.no_grad():
+            batch = attempts_batch(list(map(self._shown.rows, attempts)), self._pad_id)
+            logits = self.record.scale.logits(mean_logprobs(self._model, batch))
+        return torch.sigmoid(logits.double() / self.record.temperature).tolist()
 
     async def score(self, conversation: Conversation) -> Scored:
         """Return the score of an attempt; 0 where its last turn submits nothing."""
         result = conversation.turns[-1].result if conversation.turns else None
         if result is None or result.submission is None:
             return Scored(0.0)
-        attempt = (conversation.messages, result.submission.value)
-        (found,) = await asyncio.to_thread(self.probabilities, [attempt])
+        (found,) = await asyncio.to_thread(self.probabilities, [conversation.messages])
         return Scored(found)
 
     def refuse_trained_on(self, tasks: Sequence[tuple[str, str]], where: object) -> None:
@@ -157,12 +170,8 @@ def load_verifier(folder: Path, device: str | None = None) -> TrainedVerifier:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         place = device_of(device)
         adapted = (folder / "adapter_config.json").is_file()
-        kind: Any = (
-            AutoPeftModelForSequenceClassification
-            if adapted
-            else AutoModelForSequenceClassification
-        )
-        model = kind.from_pretrained(folder, num_labels=1, dtype=dtype_of(None, place))
+        kind: Any = AutoPeftModelForCausalLM if adapted else AutoModelForCausalLM
+        model = kind.from_pretrained(folder, dtype=dtype_of(None, place))
     except (OSError, ValueError, KeyError, RuntimeError, ValidationError) as error:
         raise InputError(
             f"the verifier cannot be loaded: {first_line(error)}", where="verifier",
@@ -171,7 +180,6 @@ def load_verifier(folder: Path, device: str | None = None) -> TrainedVerifier:
         ) from None  # fmt: skip
     if adapted:
         model = model.merge_and_unload()
-    model.config.pad_token_id = tokenizer.pad_token_id
     weights = weights_of(str(folder), None, None)
     return TrainedVerifier(f"trained:{folder}", model.to(place), tokenizer, record, weights)
 
@@ -185,22 +193,33 @@ def make(argument: str) -> TrainedVerifier:
     return load_verifier(Path(argument))
 
 
-def logits_of(model: PreTrainedModel, rows: Sequence[Sequence[int]], pad_id: int) -> torch.Tensor:
-    """Return the logits (R) float32 of rows of ids, on the CPU."""
-    batch = padded(
-        [torch.tensor(row) for row in rows],
-        [torch.ones(len(row), dtype=torch.bool) for row in rows],
-        pad_id,
-    )
-    inputs = {name: value.to(model.device) for name, value in batch.model_inputs.items()}
-    with torch.no_grad():
-        logits: torch.Tensor = model(**inputs, use_cache=False).logits
-    return logits[:, 0].float().cpu()
+@dataclass(frozen=True, slots=True)
+class AttemptsBatch:
+    """Attempts as a model reads them.
+
+    Args:
+        tokens: all their rows (R, T).
+        owners: (R) int64, the attempt that a row is of: 0, 1, …
+    """
+
+    tokens: TokenBatch
+    owners: Tensor
 
 
-def _closing(last: Message | None, submitted: JsonValue) -> list[Message]:
-    """What was submitted, where the last message's results would stand."""
-    text = f"Submitted: {cut_middle(json.dumps(submitted, ensure_ascii=False), ANSWER_CHARS)}"
-    if last is None or not last.tool_calls:
-        return [Message(role="user", content=text)]
-    return [Message(role="tool", content=text, tool_call_id=call.id) for call in last.tool_calls]
+def attempts_batch(attempts: Sequence[Sequence[Row]], pad_id: int) -> AttemptsBatch:
+    """Return the rows of attempts side by side."""
+    rows = [row for own in attempts for row in own]
+    tokens = padded([row.input_ids for row in rows], [row.loss_mask for row in rows], pad_id)
+    owners = [number for number, own in enumerate(attempts) for _ in own]
+    return AttemptsBatch(tokens, torch.tensor(owners))
+
+
+def mean_logprobs(model: torch.nn.Module, batch: AttemptsBatch) -> Tensor:
+    """Return the mean log-probability (N), float32, of what the policy said in each attempt."""
+    device = next(model.parameters()).device
+    tokens, owners = batch.tokens.to(device), batch.owners.to(device)
+    logprobs = token_scores(model, tokens).logprobs.sum(dim=1)
+    sums = torch.zeros(int(owners.max()) + 1, 2, device=device)
+    found = torch.stack([logprobs, tokens.loss_mask.sum(dim=1).float()], dim=1)
+    total, number = sums.index_add(0, owners, found).unbind(dim=1)
+    return total / number

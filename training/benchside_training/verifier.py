@@ -2,13 +2,15 @@
 
     python -m benchside_training.verifier verifier.yaml
 
-The base model gets a scalar head and is trained by the likelihood of each attempt's outcome (an
-outcome reward model). Examples are parted by the groups of their tasks: some are trained on, the
-others give the temperature and say how good the scores are. What it must not be asked about later,
-it refuses: its record names the tasks that it was trained on.
+The logit of an attempt is the mean log-probability that the model gives to what the policy said in
+it, in units of its spread before the training; the model is trained by the likelihood of each
+attempt's outcome (an outcome reward model). Examples are parted by the groups of their tasks: some
+are trained on, the others give the temperature and say how good the scores are. What it must not be
+asked about later, it refuses: its record names the tasks that it was trained on.
 
 Sources: K. Cobbe et al., Training Verifiers to Solve Math Word Problems (2021); J. Pan et al.,
-SWE-Gym (2024), for verifiers of agents' transcripts.
+SWE-Gym (2024), for verifiers of agents' transcripts; L. Yuan et al., Free Process Rewards without
+Process Labels (2024), for the likelihood as reward.
 """
 
 from __future__ import annotations
@@ -24,8 +26,9 @@ import torch
 from datasets import Dataset
 from pydantic import Field, JsonValue
 from rich.progress import track
+from scipy.special import logit
 from torch import Tensor
-from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
+from transformers import Trainer, TrainingArguments
 
 from benchside.curves import MetricsRow
 from benchside.errors import InputError
@@ -42,10 +45,21 @@ from benchside_training.examples import read_examples
 from benchside_training.model_card import write_model_card
 from benchside_training.recipe import run_recipe
 from benchside_training.recipe_config import RecipeConfig
-from benchside_training.token_batch import padded
-from benchside_training.trained_verifier import FILE, Shown, VerifierRecord, logits_of
+from benchside_training.render import Row
+from benchside_training.token_batch import NO_SEQUENCE
+from benchside_training.trained_verifier import (
+    FILE,
+    AttemptsBatch,
+    Scale,
+    Shown,
+    VerifierRecord,
+    attempts_batch,
+    mean_logprobs,
+)
 from benchside_training.trainer_log import TrainerLog, memory_named
 from benchside_training.training_folder import TrainingFolder
+
+MIN_SPREAD = 1e-3  # nats: of attempts that are all alike
 
 
 class VerifierConfig(RecipeConfig):
@@ -71,42 +85,50 @@ class Parts:
 
 
 class VerifierTrainer(Trainer):  # type: ignore[misc]  # transformers is skipped by mypy
-    """Counts the tokens that it reads."""
+    """Trains the logits of attempts, and counts the tokens that it reads."""
 
     read_tokens = 0
+    scale: Scale
 
-    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """As the stock trainer's."""
-        self.read_tokens += int(inputs["attention_mask"].sum())
-        return super().compute_loss(model, inputs, *args, **kwargs)
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        num_items_in_batch: Tensor | int | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        """As transformers' trainer calls it; `inputs` as of `Collator`."""
+        batch: AttemptsBatch = inputs["attempts"]
+        self.read_tokens += int((batch.tokens.sequences != NO_SEQUENCE).sum())
+        logits = self.scale.logits(mean_logprobs(model, batch))
+        return outcome_loss(logits, inputs["labels"], num_items_in_batch)
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptCollator:
-    """Makes a batch of rows of ids with their outcomes."""
+class Collator:
+    """Makes a batch of attempts with their outcomes; `attempts` are the rows of all."""
 
+    attempts: Sequence[Sequence[Row]]
     pad_id: int
 
-    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-        """Return `input_ids` and `attention_mask` (R, T), `labels` (R) float32: 1 where solved."""
-        batch = padded(
-            [torch.tensor(row["input_ids"]) for row in rows],
-            [torch.ones(len(row["input_ids"]), dtype=torch.bool) for row in rows],
-            self.pad_id,
-        )
-        return {**batch.model_inputs, "labels": torch.tensor([row["labels"] for row in rows])}
+    def __call__(self, chosen: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Return `attempts`, and `labels` (N) float32: 1 where solved."""
+        own = [self.attempts[one["number"]] for one in chosen]
+        return {
+            "attempts": attempts_batch(own, self.pad_id),
+            "labels": torch.tensor([one["labels"] for one in chosen]),
+        }
 
 
 def outcome_loss(
-    outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None
+    logits: Tensor, labels: Tensor, num_items_in_batch: Tensor | int | None = None
 ) -> Tensor:
     """Return the mean negative log-likelihood of the outcomes of a step.
 
     Args:
-        labels: (R) float32.
+        logits, labels: (N) float32.
         num_items_in_batch: attempts of all parts of the step; None where it has one part.
     """
-    logits = outputs.logits[:, 0].float()
     total = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
     return total / (len(labels) if num_items_in_batch is None else num_items_in_batch)
 
@@ -121,44 +143,45 @@ def main(config: VerifierConfig, on_step: Callable[[MetricsRow], None] = lambda 
         InputError: model, template, data or folder cannot be used; nothing was overwritten.
         TrainingError: the loss is no number any more, or memory has run out.
     """
-    torch.manual_seed(config.seed)  # of the head
-    base = load_base(
-        config.model, config.precision, AutoModelForSequenceClassification, num_labels=1
-    )
+    torch.manual_seed(config.seed)  # of adapters
+    base = load_base(config.model, config.precision)
     pad_id = int(base.tokenizer.pad_token_id)
-    base.model.config.pad_token_id = pad_id
     parts = parted(config.used(read_examples(config.data)), config)
     shown = Shown(base.tokenizer, base.stop_ids, config.max_tokens)
-    rows = [_ids(shown, one) for one in parts.trained]
+    attempts = [shown.rows(one.messages) for one in parts.trained]
     folder = TrainingFolder(config.out)
     asked: dict[str, JsonValue] = {
         "config": config.model_dump(mode="json", exclude={"out", "resume"}),
         "data": hashlib.sha256(config.data.read_bytes()).hexdigest(),
     }
     with folder.started(asked, resume=config.resume) as checkpoint, memory_named(config.stage):
-        model = base.model
+        model: Any = base.model
         if config.lora is not None:
             # imported here: only adapters need it
             from peft import get_peft_model  # noqa: PLC0415
 
-            model = get_peft_model(model, config.lora.config_for("SEQ_CLS"))
+            model = get_peft_model(model, config.lora.config)
         labels = [float(one.outcome == "solved") for one in parts.trained]
+        numbers = list(range(len(labels)))
         trainer = VerifierTrainer(
             model=model,
-            args=TrainingArguments(**config.trainer_arguments(folder)),
-            train_dataset=Dataset.from_dict({"input_ids": rows, "labels": labels}),
-            data_collator=AttemptCollator(pad_id),
+            args=TrainingArguments(**config.trainer_arguments(folder), remove_unused_columns=False),
+            train_dataset=Dataset.from_dict({"number": numbers, "labels": labels}),
+            data_collator=Collator(attempts, pad_id),
             processing_class=base.tokenizer,
-            compute_loss_func=outcome_loss,
+            compute_loss_func=outcome_loss,  # so that it counts the attempts of a step
         )
+        trainer.scale = _scale(_means(trainer.model, attempts, pad_id, config.batch), labels)
         log = TrainerLog(folder, config.stage, config.seed, lambda: trainer.read_tokens, on_step)
         trainer.add_callback(log)
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        temperature, found = _measured(trainer.model, shown, parts.held_out, pad_id, config.batch)
+        held_out = [shown.rows(one.messages) for one in parts.held_out]
+        means = _means(trainer.model, held_out, pad_id, config.batch)
+        temperature, found = _measured(trainer.scale.logits(means), parts.held_out)
         names = {name for one in parts.trained for name in (one.task_hash, _task_name(one))}
         record = VerifierRecord(
-            max_tokens=config.max_tokens, temperature=temperature, trained_on=frozenset(names),
-            calibration=found,
+            max_tokens=config.max_tokens, scale=trainer.scale, temperature=temperature,
+            trained_on=frozenset(names), calibration=found,
         )  # fmt: skip
         with folder.result() as result:
             trainer.save_model(str(result))
@@ -207,23 +230,30 @@ def _task_name(example: Example) -> str:
     return f"{example.suite}/{example.task_id}"
 
 
-def _ids(shown: Shown, example: Example) -> list[int]:
-    assert example.submission is not None
-    return shown.ids(example.messages, example.submission.value)
-
-
-def _measured(
-    model: Any, shown: Shown, held_out: Sequence[Example], pad_id: int, batch: int
-) -> tuple[float, Calibration]:
-    """The temperature, and how good the scores of held-out attempts are with it."""
+def _means(model: Any, attempts: Sequence[Sequence[Row]], pad_id: int, batch: int) -> Tensor:
+    """Mean log-probabilities (N) of what was said in attempts, on the CPU."""
     model.eval()
-    logits: list[float] = []
-    for start in track(range(0, len(held_out), batch), "scoring held-out attempts", transient=True):
-        rows = [_ids(shown, one) for one in held_out[start : start + batch]]
-        logits += logits_of(model, rows, pad_id).tolist()
+    starts = range(0, len(attempts), batch)
+    with torch.no_grad():
+        found = [
+            mean_logprobs(model, attempts_batch(attempts[start : start + batch], pad_id)).cpu()
+            for start in track(starts, "reading attempts", transient=True)
+        ]
+    return torch.cat(found)
+
+
+def _scale(means: Tensor, solved: Sequence[float]) -> Scale:
+    """Logits that spread by 1 before the training, around that of the share that is solved."""
+    spread = max(float(means.std()), MIN_SPREAD)
+    share = sum(solved) / len(solved)
+    return Scale(center=float(means.mean()) - spread * float(logit(share)), spread=spread)
+
+
+def _measured(logits: Tensor, held_out: Sequence[Example]) -> tuple[float, Calibration]:
+    """The temperature, and how good the scores of held-out attempts are with it."""
     solved = np.array([one.outcome == "solved" for one in held_out])
     clusters = [group_of(one) for one in held_out]
-    probabilities, temperature = crossfitted(np.array(logits), solved, clusters)
+    probabilities, temperature = crossfitted(logits.double().numpy(), solved, clusters)
     return temperature, calibration(probabilities, solved, clusters)
 
 

@@ -93,7 +93,7 @@ def _scored(
     """The scores of some episodes; what submitted nothing gets 0 without being read."""
     episodes = [read_transcript(folder.path / row.transcript) for row in rows]
     answered = {
-        one.episode_id: (example_of(one, folder.path.name).messages, one.submission.value)
+        one.episode_id: example_of(one, folder.path.name).messages
         for one in episodes
         if one.submission is not None
     }
