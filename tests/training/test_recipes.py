@@ -149,6 +149,13 @@ def test_logits_of_trained_tokens_alone_train_the_same(
     assert [one for _, one in entropies[:half]] == [one for _, one in entropies[half:]]
 
 
+def test_sequences_split_over_devices_are_refused() -> None:
+    trainer = object.__new__(CountingSftTrainer)
+    labels = torch.tensor([[1, 2]])
+    with pytest.raises(InputError, match="split over devices"):
+        trainer.compute_loss(None, {"labels": labels, "shift_labels": labels})
+
+
 def test_muon_refuses_what_it_cannot_train(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {"model": "m", "data": "d.jsonl", "out": "o", "optimiser": "muon"}
     with pytest.raises(ValueError, match="leave lora out"):

@@ -35,7 +35,7 @@ from benchside_training.trained_verifier import (
     load_verifier,
     mean_logprobs,
 )
-from benchside_training.verifier import VerifierConfig, outcome_loss, parted
+from benchside_training.verifier import VerifierConfig, parted
 from benchside_training.verifier import main as train
 from benchside_training.verifier_scores import VerifierScoresConfig
 from benchside_training.verifier_scores import main as score
@@ -90,7 +90,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("base")
     tokenizer = tokenizer_of("qwen")
     model = tiny_llama(vocabulary=len(tokenizer), context=1024)
-    model.config.eos_token_id = model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.config.eos_token_id = None  # some models say in one place only what ends a turn
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    tokenizer.eos_token = tokenizer.pad_token
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -159,20 +161,35 @@ def test_an_attempt_is_shown_up_to_its_submission_and_no_further() -> None:
         (again,) = Shown(tokenizer, stops, 4096).rows(whole)
         assert again.input_ids.tolist() == row.input_ids.tolist()
         (cut,) = Shown(tokenizer, stops, 40).rows(whole)
-        for name in ("input_ids", "loss_mask"):
-            kept, all_of_it = getattr(cut, name).tolist(), getattr(row, name).tolist()
-            assert kept == all_of_it[:10] + all_of_it[-30:]
+        assert cut.input_ids.tolist() == [
+            *row.input_ids[:10].tolist(),
+            *row.input_ids[-30:].tolist(),
+        ]
+        seam = [*row.loss_mask[:10].tolist(), False, *row.loss_mask[-29:].tolist()]
+        assert cut.loss_mask.tolist() == seam
+    with pytest.raises(InputError, match="said nothing"):
+        Shown(tokenizer, stops, 4096).rows(OPENING)
 
 
-def test_a_step_of_several_parts_has_the_loss_of_the_whole() -> None:
-    logits, labels = torch.tensor([0.0, 2.0, -1.0]), torch.tensor([1.0, 1.0, 0.0])
-    by_hand = (np.log(2) + np.log(1 + np.exp(-2)) + np.log(1 + np.exp(-1))) / 3
-    assert outcome_loss(logits, labels).item() == pytest.approx(by_hand)
-    parts = [
-        outcome_loss(logits[:1], labels[:1], 3),
-        outcome_loss(logits[1:], labels[1:], 3),
-    ]
-    assert sum(parts).item() == pytest.approx(by_hand)
+def test_a_step_of_several_parts_has_the_loss_of_the_whole(
+    base: Path, examples: Path, tmp_path: Path
+) -> None:
+    """Also of parts with one attempt; before the first step, logits spread by 1 around 0."""
+    losses = []
+    for name, asked in (("whole", {"batch": 4}), ("parts", {"batch": 1, "accumulate": 4})):
+        train(config_of(base, examples, tmp_path / name, max_steps=2, **asked))
+        losses.append(load_curves(tmp_path / name).metrics["loss"].tolist())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    loaded = load_base(str(base), "float32")
+    config = config_of(base, examples, tmp_path / "whole")
+    parts = parted(read_examples(examples), config)
+    shown = Shown(loaded.tokenizer, loaded.stop_ids, config.max_tokens)
+    attempts = [shown.rows(one.messages) for one in parts.trained]
+    with torch.no_grad():
+        means = mean_logprobs(loaded.model.eval(), attempts_batch(attempts, 0))
+    told = json.loads((tmp_path / "whole" / "model" / "verifier.json").read_text())["scale"]
+    assert told["spread"] == pytest.approx(float(means.std()), rel=1e-3)
+    assert told["center"] == pytest.approx(float(means.mean()), rel=1e-3), "half are solved"
 
 
 def test_the_logit_of_an_attempt_is_the_mean_log_probability_of_what_was_said(base: Path) -> None:
@@ -331,4 +348,10 @@ def test_a_training_goes_on_exactly_and_adapters_are_loaded(
     assert (whole / "adapter_config.json").is_file()
     first, second = (load_verifier(one, "cpu").probabilities(attempts) for one in (whole, resumed))
     assert first == second
+    record = load_verifier(whole, "cpu").record
+    loaded = load_base(str(base), "float32")
+    rows = Shown(loaded.tokenizer, loaded.stop_ids, 4096).rows(attempts[0])
+    with torch.no_grad():
+        before = record.scale.logits(mean_logprobs(loaded.model, attempts_batch([rows], 0)))
+    assert first != pytest.approx(torch.sigmoid(before / record.temperature).tolist(), rel=1e-3)
     assert load_curves(whole.parent).metrics["step"].tolist() == [0, 1, 2]

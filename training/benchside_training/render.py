@@ -71,12 +71,12 @@ class Renderer:
         """
         tools = action_form(example.protocol).tools(example.tools)
         try:
-            return self.said(example.messages, frozenset(example.unlearned), tools)
+            return self.conversation_rows(example.messages, frozenset(example.unlearned), tools)
         except (InputError, PolicyError) as error:
             where = f"episode {example.episode_id}, {error.where}"
             raise InputError(error.what, where=where, value=error.value, fix=error.fix) from None
 
-    def said(
+    def conversation_rows(
         self, messages: Sequence[Message], unlearned: frozenset[int], tools: Sequence[Tool]
     ) -> list[Row]:
         """Return the rows of a conversation in which anything of what the model said trains.

@@ -3,9 +3,9 @@
 It is shown the conversation up to the policy's last message, by its own chat template: no tools are
 told of, so that it reads attempts in all protocols alike; no output after the submission, no grade,
 and not who made the attempt. Its logit is the mean log-probability that it gives to what the policy
-said, so that each slip in an attempt counts, also before it has learned. Of an attempt that is too
-long for it, the middle is left out: the question stands at the beginning, what the answer rests on
-at the end.
+said, so that each slip in an attempt counts, also before it has learned. Of a row that is too long
+for it, the middle is left out: the question stands at the beginning, what the answer rests on at
+the end.
 
 In a scaffold: `best(POLICY, verifier=trained:FOLDER)`.
 
@@ -96,16 +96,22 @@ class Shown:
             messages: of the attempt; what follows the assistant's last one is not shown.
 
         Raises:
+            InputError: nothing was said.
             InputError, PolicyError: the chat template refuses the conversation.
         """
-        return [self._cut(row) for row in self._renderer.said(messages, frozenset(), ())]
+        rows = self._renderer.conversation_rows(messages, frozenset(), ())
+        if not rows:
+            raise InputError("the policy said nothing in this attempt", value=len(messages))
+        return [self._cut(row) for row in rows]
 
     def _cut(self, row: Row) -> Row:
         if len(row) <= self._max_tokens:
             return row
         head = self._max_tokens // HEAD
         kept = [*range(head), *range(len(row) + head - self._max_tokens, len(row))]
-        return Row(row.input_ids[kept], row.loss_mask[kept])
+        mask = row.loss_mask[kept]
+        mask[head] = False  # what stood before it is left out
+        return Row(row.input_ids[kept], mask)
 
 
 class TrainedVerifier:
@@ -121,7 +127,7 @@ class TrainedVerifier:
     ):
         self.name, self.record, self.weights = name, record, weights
         self._model = model.eval()
-        stops = end_ids(None, model.config, tokenizer)
+        stops = end_ids(model.generation_config, model.config, tokenizer)
         self._shown = Shown(tokenizer, stops, record.max_tokens)
         self._pad_id = int(tokenizer.pad_token_id)
         self._running = threading.Lock()  # tokenizers are not to be used by two threads
@@ -172,7 +178,12 @@ def load_verifier(folder: Path, device: str | None = None) -> TrainedVerifier:
         adapted = (folder / "adapter_config.json").is_file()
         kind: Any = AutoPeftModelForCausalLM if adapted else AutoModelForCausalLM
         model = kind.from_pretrained(folder, dtype=dtype_of(None, place))
-    except (OSError, ValueError, KeyError, RuntimeError, ValidationError) as error:
+    except ValidationError as error:
+        raise InputError(
+            f"{FILE} is not of this version: {first_line(error)}", where="verifier",
+            value=str(folder), fix="train the verifier again",
+        ) from None  # fmt: skip
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise InputError(
             f"the verifier cannot be loaded: {first_line(error)}", where="verifier",
             value=str(folder),

@@ -3,10 +3,11 @@
     python -m benchside_training.verifier verifier.yaml
 
 The logit of an attempt is the mean log-probability that the model gives to what the policy said in
-it, in units of its spread before the training; the model is trained by the likelihood of each
-attempt's outcome (an outcome reward model). Examples are parted by the groups of their tasks: some
-are trained on, the others give the temperature and say how good the scores are. What it must not be
-asked about later, it refuses: its record names the tasks that it was trained on.
+it, scaled so that before the training logits spread by 1 around that of the share that is solved;
+the model is trained by the likelihood of each attempt's outcome (an outcome reward model). Examples
+are parted by the groups of their tasks: some are trained on, the others give the temperature and
+say how good the scores are. What it must not be asked about later, it refuses: its record names the
+tasks that it was trained on.
 
 Sources: K. Cobbe et al., Training Verifiers to Solve Math Word Problems (2021); J. Pan et al.,
 SWE-Gym (2024), for verifiers of agents' transcripts; L. Yuan et al., Free Process Rewards without
@@ -28,6 +29,7 @@ from pydantic import Field, JsonValue
 from rich.progress import track
 from scipy.special import logit
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import Trainer, TrainingArguments
 
 from benchside.curves import MetricsRow
@@ -67,7 +69,8 @@ class VerifierConfig(RecipeConfig):
 
     Args:
         data: `examples.jsonl` of successes and failures: made with `outcomes: [solved, wrong]`.
-        max_tokens: of longer attempts, the middle is left out.
+        batch: attempts per step and device.
+        max_tokens: of longer rows, the middle is left out.
         held_out: share of the groups of tasks that is not trained on.
     """
 
@@ -90,47 +93,31 @@ class VerifierTrainer(Trainer):  # type: ignore[misc]  # transformers is skipped
     read_tokens = 0
     scale: Scale
 
-    def compute_loss(
-        self,
-        model: Any,
-        inputs: dict[str, Any],
-        num_items_in_batch: Tensor | int | None = None,
-        **kwargs: Any,
-    ) -> Tensor:
-        """As transformers' trainer calls it; `inputs` as of `Collator`."""
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Tensor:
+        """Return the mean negative log-likelihood of the outcomes; inputs of `AttemptCollator`."""
         batch: AttemptsBatch = inputs["attempts"]
         self.read_tokens += int((batch.tokens.sequences != NO_SEQUENCE).sum())
         logits = self.scale.logits(mean_logprobs(model, batch))
-        return outcome_loss(logits, inputs["labels"], num_items_in_batch)
+        return binary_cross_entropy_with_logits(logits, inputs["solved"])
 
 
 @dataclass(frozen=True, slots=True)
-class Collator:
+class AttemptCollator:
     """Makes a batch of attempts with their outcomes; `attempts` are the rows of all."""
 
     attempts: Sequence[Sequence[Row]]
     pad_id: int
 
     def __call__(self, chosen: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Return `attempts`, and `labels` (N) float32: 1 where solved."""
+        """Return `attempts`, and `solved` (N) float32: 1 or 0.
+
+        Not as `labels`, of which the trainer takes a causal model's to be shifted tokens.
+        """
         own = [self.attempts[one["number"]] for one in chosen]
         return {
             "attempts": attempts_batch(own, self.pad_id),
-            "labels": torch.tensor([one["labels"] for one in chosen]),
+            "solved": torch.tensor([one["solved"] for one in chosen]),
         }
-
-
-def outcome_loss(
-    logits: Tensor, labels: Tensor, num_items_in_batch: Tensor | int | None = None
-) -> Tensor:
-    """Return the mean negative log-likelihood of the outcomes of a step.
-
-    Args:
-        logits, labels: (N) float32.
-        num_items_in_batch: attempts of all parts of the step; None where it has one part.
-    """
-    total = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
-    return total / (len(labels) if num_items_in_batch is None else num_items_in_batch)
 
 
 def main(config: VerifierConfig, on_step: Callable[[MetricsRow], None] = lambda _: None) -> Path:
@@ -153,6 +140,7 @@ def main(config: VerifierConfig, on_step: Callable[[MetricsRow], None] = lambda 
     asked: dict[str, JsonValue] = {
         "config": config.model_dump(mode="json", exclude={"out", "resume"}),
         "data": hashlib.sha256(config.data.read_bytes()).hexdigest(),
+        "logit": "mean log-probability",  # of before, checkpoints have a scalar head
     }
     with folder.started(asked, resume=config.resume) as checkpoint, memory_named(config.stage):
         model: Any = base.model
@@ -161,17 +149,16 @@ def main(config: VerifierConfig, on_step: Callable[[MetricsRow], None] = lambda 
             from peft import get_peft_model  # noqa: PLC0415
 
             model = get_peft_model(model, config.lora.config)
-        labels = [float(one.outcome == "solved") for one in parts.trained]
-        numbers = list(range(len(labels)))
+        solved = [float(one.outcome == "solved") for one in parts.trained]
+        numbers = list(range(len(solved)))
         trainer = VerifierTrainer(
             model=model,
             args=TrainingArguments(**config.trainer_arguments(folder), remove_unused_columns=False),
-            train_dataset=Dataset.from_dict({"number": numbers, "labels": labels}),
-            data_collator=Collator(attempts, pad_id),
+            train_dataset=Dataset.from_dict({"number": numbers, "solved": solved}),
+            data_collator=AttemptCollator(attempts, pad_id),
             processing_class=base.tokenizer,
-            compute_loss_func=outcome_loss,  # so that it counts the attempts of a step
         )
-        trainer.scale = _scale(_means(trainer.model, attempts, pad_id, config.batch), labels)
+        trainer.scale = _scale(_means(trainer.model, attempts, pad_id, config.batch), solved)
         log = TrainerLog(folder, config.stage, config.seed, lambda: trainer.read_tokens, on_step)
         trainer.add_callback(log)
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
@@ -185,10 +172,11 @@ def main(config: VerifierConfig, on_step: Callable[[MetricsRow], None] = lambda 
         )  # fmt: skip
         with folder.result() as result:
             trainer.save_model(str(result))
-            base.tokenizer.save_pretrained(result)
-            (result / FILE).write_text(record.model_dump_json(indent=1), encoding="utf-8")
-            draw_reliability(found, result / "reliability.png")
-            write_model_card(result, folder, _summary(parts, record))
+            if folder.leads:
+                base.tokenizer.save_pretrained(result)
+                (result / FILE).write_text(record.model_dump_json(indent=1), encoding="utf-8")
+                draw_reliability(found, result / "reliability.png")
+                write_model_card(result, folder, _summary(parts, record))
     return folder.model
 
 

@@ -33,13 +33,13 @@ class VerifierScoresConfig(Frozen):
     Args:
         verifier: folder `model/` that `benchside_training.verifier` has written.
         runs: run folders, or patterns such as "runs/*".
-        batch: episodes that are scored together.
+        batch: episodes that are scored together: logits of all that was said in them have to fit.
         device: "cpu", or None for an accelerator where there is one.
     """
 
     verifier: Path
     runs: tuple[str, ...] = Field(min_length=1)
-    batch: int = Field(8, ge=1)
+    batch: int = Field(1, ge=1)
     device: str | None = None
 
 

@@ -3,7 +3,7 @@
 BenchsideError            the command line prints the message and exits with 2
 ├── InputError            a file, field, option or name given by the user is wrong
 ├── DataMissingError      a suite's data is not where it was looked for
-│   └── StaleBuildError   it was prepared by another version
+│   └── UnpreparedError   a suite is not prepared, or not by this version
 ├── IntegrityError        bytes on disk do not match their recorded hash
 ├── StoreError            the run or home folder cannot be read or written
 ├── GraderError           a grader failed on an answer key or crashed: never a reward
@@ -49,8 +49,8 @@ class DataMissingError(BenchsideError):
     """A suite's data is not where it was looked for."""
 
 
-class StaleBuildError(DataMissingError):
-    """A suite was prepared by another version of Benchside."""
+class UnpreparedError(DataMissingError):
+    """A suite is not prepared, or by another version as it comes: `open_suite` prepares it."""
 
 
 class IntegrityError(BenchsideError):

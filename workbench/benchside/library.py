@@ -36,8 +36,8 @@ from benchside.errors import (
     DataMissingError,
     InputError,
     IntegrityError,
-    StaleBuildError,
     StoreError,
+    UnpreparedError,
 )
 from benchside.graders import validate_task
 from benchside.manifests import manifest
@@ -202,7 +202,8 @@ def load_record(name: str, home: Path, *, build: str | None = None) -> BuildReco
         build: a certain build; the current one by default.
 
     Raises:
-        DataMissingError: not prepared; `StaleBuildError`, of another version or another recipe.
+        DataMissingError: not prepared, or prepared by another version or from another recipe;
+            `UnpreparedError` where it may be prepared as it comes.
     """
     described = manifest(name)
     folder = home / "suites" / name
@@ -210,7 +211,7 @@ def load_record(name: str, home: Path, *, build: str | None = None) -> BuildReco
     with _files_of(home):
         prepared = build is not None or pointer.exists()
     if not prepared:
-        raise DataMissingError(
+        raise UnpreparedError(
             f"suite {name} is not prepared", where=folder,
             fix=f"{_command(described)}\n{described.how_to_get}".strip(),
         )  # fmt: skip
@@ -227,10 +228,11 @@ def load_record(name: str, home: Path, *, build: str | None = None) -> BuildReco
     if build is None and record.recipe != _recipe(
         described, record.seed, record.size, record.families
     ):
-        raise StaleBuildError(
-            f"suite {name} was prepared by another version of Benchside", where=chosen,
-            fix=_command(described, record),
-        )  # fmt: skip
+        command = _command(described, record)
+        kind = UnpreparedError if command == _command(described) else DataMissingError
+        raise kind(
+            f"suite {name} was prepared by another version of Benchside", where=chosen, fix=command
+        )
     return record
 
 
@@ -239,14 +241,12 @@ def open_suite(name: str, home: Path, say: Callable[[str], None] = lambda _: Non
 
     Raises:
         DataMissingError: as `load_suite` does, where only the user can prepare it: it needs data,
-            or a stale build has a seed, size or families of their choice.
+            or a build with a seed, size or families of their choice is stale, or is damaged.
     """
-    described = manifest(name)
     try:
         return load_suite(name, home)
-    except DataMissingError as missing:
-        chosen = isinstance(missing, StaleBuildError) and missing.fix != _command(described)
-        if described.data or chosen:  # as the user wants it: not to be replaced by another
+    except UnpreparedError:
+        if manifest(name).data:
             raise
         say(f"preparing suite {name} (once)")
         return prepare(name, home, say=say)
@@ -258,10 +258,11 @@ def _command(described: SuiteManifest, record: BuildRecord | None = None) -> str
     if described.data:
         told.append("--data FOLDER")
     if record is not None:
-        if record.seed != described.seed:
-            told.append(f"--seed {record.seed}")
-        if record.size != described.size:
-            told.append(f"--size {record.size}")
+        for option, own, usual in (
+            ("seed", record.seed, described.seed), ("size", record.size, described.size)
+        ):  # fmt: skip
+            if own not in (usual, None):
+                told.append(f"--{option} {own}")
         told += [f"--family {family}" for family in record.families]
     return " ".join(told)
 

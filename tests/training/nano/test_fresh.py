@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchside.hospital.questions.window import NOW_TEXT
 from benchside.policy import Message, ToolCall
 from benchside.protocol import RUN_CELL, all_tools
 from benchside_training.base_model import load_base
 from benchside_training.chat_template import ChatTemplate
 from benchside_training.local.policy import OPENED
-from benchside_training.nano.fresh import Shape, write_fresh
+from benchside_training.nano.fresh import Shape, make_tokenizer, write_fresh
 from benchside_training.tool_calls import ReplyReader, call_id
 
 QUESTION = "How many drugs did Ella Ashby (patient 017-73460) get?"
@@ -69,3 +70,16 @@ def test_an_id_has_the_same_tokens_in_a_question_and_in_code(folder: Path) -> No
     for around in ("patient 017-73460?", "id = '017-73460'"):
         ids = tokenizer(around, add_special_tokens=False)["input_ids"]
         assert any(ids[at : at + len(known)] == known for at in range(len(ids)))
+
+
+def test_dates_fall_apart_where_ids_do_not() -> None:
+    texts = ["at '2101-03-04' and '2102-05-06', of '017-73460'", NOW_TEXT] * 5
+    tokenizer = make_tokenizer(texts, 600)
+
+    def ids(*pieces: str) -> list[int]:
+        made = (tokenizer(one, add_special_tokens=False)["input_ids"] for one in pieces)
+        return [one for own in made for one in own]
+
+    assert ids("2101-03-04") == ids("2101", "-", "03", "-", "04")
+    assert ids("017-73460") != ids("017", "-", "73460")
+    assert len(ids(NOW_TEXT)) == 2
