@@ -72,6 +72,12 @@ def test_an_id_has_the_same_tokens_in_a_question_and_in_code(folder: Path) -> No
         assert any(ids[at : at + len(known)] == known for at in range(len(ids)))
 
 
+def test_equal_texts_give_equal_tokenizers() -> None:
+    texts = [PROMPT, CODE, NOW_TEXT] * 3
+    made = {make_tokenizer(texts, 600).backend_tokenizer.to_str() for _ in range(4)}
+    assert len(made) == 1
+
+
 def test_dates_fall_apart_where_ids_do_not() -> None:
     texts = ["at '2101-03-04' and '2102-05-06', of '017-73460'", NOW_TEXT] * 5
     tokenizer = make_tokenizer(texts, 600)

@@ -79,7 +79,13 @@ def question(prompt: str) -> str:
 
 
 def make_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """Train a tokenizer (BPE, bytes where nothing else fits) that has the chat template."""
+    """Train a tokenizer (BPE, bytes where nothing else fits) that has the chat template.
+
+    Equal texts give equal tokenizers: last letters are told as if they were special tokens, since
+    the trainer finds them in the order of a hash map with a random seed.
+    """
+    texts = list(texts)
+    ends = sorted({letter + _LAST for text in texts for letter in text})
     bpe = Tokenizer(models.BPE(end_of_word_suffix=_LAST, byte_fallback=True))
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -95,7 +101,7 @@ def make_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizer
         ]
     )  # fmt: skip
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary - 256, special_tokens=[PAD, END, USER, SAYS, OUTPUT, TOOLS],
+        vocab_size=vocabulary - 256, special_tokens=[PAD, END, USER, SAYS, OUTPUT, TOOLS, *ends],
         end_of_word_suffix=_LAST, show_progress=False,
     )  # fmt: skip
     bpe.train_from_iterator(texts, trainer)
@@ -113,9 +119,11 @@ def make_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizer
 def _with_bytes(bpe: Tokenizer) -> Tokenizer:
     """Return the tokenizer with a token for each byte: what it has not seen is written in them.
 
-    As special tokens, which a trainer could add, they would be left out where text is decoded.
+    As special tokens, which a trainer could add, they would be left out where text is decoded; so
+    last letters are none any more.
     """
     told = json.loads(bpe.to_str())
+    told["added_tokens"] = [one for one in told["added_tokens"] if _LAST not in one["content"]]
     known = told["model"]["vocab"]
     known |= {f"<0x{byte:02X}>": len(known) + byte for byte in range(256)}
     return Tokenizer.from_str(json.dumps(told))
