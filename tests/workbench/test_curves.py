@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from benchside.curves import EVALUATIONS, METRICS, EvaluationRow, MetricsRow, load_curves
@@ -43,6 +44,10 @@ def test_rows_of_several_trainings_are_read_and_drawn(tmp_path: Path) -> None:
     assert steps.count(">grpo<") == 1, "one entry for all seeds"
     assert "training data, %" in training_figures.data_figure(curves.evaluations)
     assert "grpo, pass@k" in training_figures.samples_figure(curves.evaluations)
+    once = curves.evaluations[curves.evaluations.k == 1].assign(split="once")
+    both = pd.concat([curves.evaluations, once])
+    assert ", once<" in training_figures.data_figure(both)
+    assert ", once<" not in training_figures.samples_figure(both), "one point is no curve"
     none = curves.evaluations[curves.evaluations.k == 99]
     assert training_figures.samples_figure(none).startswith("<svg")
     assert training_figures.step_figure(curves.metrics.head(0)).startswith("<svg")

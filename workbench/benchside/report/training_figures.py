@@ -74,9 +74,12 @@ def samples_figure(evaluations: pd.DataFrame) -> str:
 def _against(rows: pd.DataFrame, x: str, title: str, scale: float, lines: Sequence[str]) -> str:
     """Draw success against a column: a panel per suite and split, the mean of seeds as a line.
 
+    What was measured at one value of the column only has no panel.
     The bars are the 95% intervals of the single measurements, so that several seeds give several.
     """
-    parts = list(rows.groupby(["suite", "split"]))
+    parts = [
+        (named, part) for named, part in rows.groupby(["suite", "split"]) if part[x].nunique() > 1
+    ]
     figure = figure_of(height_of(len(parts), 2.6))
     panels = grid(figure, len(parts), sharey=True)
     stages = list(dict.fromkeys(rows["stage"]))
@@ -105,6 +108,7 @@ def _line(
     known = points.dropna(subset=["low", "high"])
     bars = [100 * (known["success"] - known["low"]), 100 * (known["high"] - known["success"])]
     panel.errorbar(
-        scale * known[x], 100 * known["success"], yerr=[bar.clip(lower=0) for bar in bars],
+        scale * known[x], 100 * known["success"],
+        yerr=[bar.clip(lower=0).to_numpy() for bar in bars],
         fmt=".", color=colour, alpha=0.5, capsize=2,
     )  # fmt: skip
