@@ -294,6 +294,14 @@ async def test_a_live_attempt_gets_the_score_of_its_transcript(
     assert getattr(import_module(module), function)(str(verifier)).name == f"trained:{verifier}"
 
 
+def test_a_verifier_of_an_earlier_version_is_refused(verifier: Path, tmp_path: Path) -> None:
+    told = json.loads((verifier / "verifier.json").read_text())
+    del told["scale"]
+    (tmp_path / "verifier.json").write_text(json.dumps(told))
+    with pytest.raises(InputError, match=r"not of this version[\s\S]*train the verifier again"):
+        load_verifier(tmp_path)
+
+
 def test_what_it_must_not_score_is_refused(verifier: Path, tmp_path: Path) -> None:
     def refused(message: str, *episodes: Episode) -> None:
         path = run_of(tmp_path / str(len(list(tmp_path.iterdir()))), episodes)
