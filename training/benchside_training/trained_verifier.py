@@ -44,7 +44,7 @@ from benchside_training.token_batch import TokenBatch, padded
 from benchside_training.token_scores import token_scores
 
 FILE = "verifier.json"
-HEAD = 4  # of a transcript that is too long, one part in so many is kept from the beginning
+HEAD = 4  # of a row that is too long, one part in so many is kept from the beginning
 
 
 class Scale(Frozen):

@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset
 from pydantic import Field, JsonValue
 from rich.progress import track
 from scipy.special import logit
@@ -103,20 +102,18 @@ class VerifierTrainer(Trainer):  # type: ignore[misc]  # transformers is skipped
 
 @dataclass(frozen=True, slots=True)
 class AttemptCollator:
-    """Makes a batch of attempts with their outcomes; `attempts` are the rows of all."""
+    """Makes a batch of attempts, each its rows, with their outcomes."""
 
-    attempts: Sequence[Sequence[Row]]
     pad_id: int
 
-    def __call__(self, chosen: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    def __call__(self, attempts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Return `attempts`, and `solved` (N) float32: 1 or 0.
 
         Not as `labels`, of which the trainer takes a causal model's to be shifted tokens.
         """
-        own = [self.attempts[one["number"]] for one in chosen]
         return {
-            "attempts": attempts_batch(own, self.pad_id),
-            "solved": torch.tensor([one["solved"] for one in chosen]),
+            "attempts": attempts_batch([one["rows"] for one in attempts], self.pad_id),
+            "solved": torch.tensor([one["solved"] for one in attempts]),
         }
 
 
@@ -150,12 +147,14 @@ def main(config: VerifierConfig, on_step: Callable[[MetricsRow], None] = lambda 
 
             model = get_peft_model(model, config.lora.config)
         solved = [float(one.outcome == "solved") for one in parts.trained]
-        numbers = list(range(len(solved)))
         trainer = VerifierTrainer(
             model=model,
             args=TrainingArguments(**config.trainer_arguments(folder), remove_unused_columns=False),
-            train_dataset=Dataset.from_dict({"number": numbers, "solved": solved}),
-            data_collator=AttemptCollator(attempts, pad_id),
+            train_dataset=[
+                {"rows": rows, "solved": outcome}
+                for rows, outcome in zip(attempts, solved, strict=True)
+            ],
+            data_collator=AttemptCollator(pad_id),
             processing_class=base.tokenizer,
         )
         trainer.scale = _scale(_means(trainer.model, attempts, pad_id, config.batch), solved)
