@@ -83,7 +83,9 @@ def main() -> int:
     suite = open_suite(SUITE, home_folder())
     with tempfile.TemporaryDirectory() as scratch:
         steps = timed_steps(suite, Path(scratch), asked.steps)
-        idle = {cell_s: asyncio.run(idle_shares(suite, cell_s)) for cell_s in CELLS_S}
+        idle = {
+            cell_s: asyncio.run(idle_shares(suite, Path(scratch), cell_s)) for cell_s in CELLS_S
+        }
     for name in ("step", "generation", "update"):
         print(f"{name:<12} {spread([one[name] for one in steps], ' s')}")
     ratios = [one["step"] / (one["generation"] + one["update"]) for one in steps]
@@ -235,7 +237,7 @@ def row(template: ChatTemplate, suite: Suite, number: int) -> tuple[list[int], l
     return ids, labels
 
 
-async def idle_shares(suite: Suite, cell_s: float) -> list[float]:
+async def idle_shares(suite: Suite, folder: Path, cell_s: float) -> list[float]:
     """Shares of their lives in which kernels run no cell, in three runs after one that warms up."""
     tasks = select(suite, "train", EPISODES)
     cells = [f"import time; time.sleep({cell_s})"] * 3 + ["submit(1)"]
@@ -248,16 +250,15 @@ async def idle_shares(suite: Suite, cell_s: float) -> list[float]:
     async with open_kernels(None, WARM_MODULES) as maker:
         origin = provenance(0, maker.isolation)
         for number in range(4):
+            run = RunFolder(folder / f"idle-{cell_s}-{number}")
             made = RunConfig(
                 suites=(), policies={policy.name: {}}, samples=1, seed=number, provenance={}
             )
-            with tempfile.TemporaryDirectory() as folder:
-                run = RunFolder(Path(folder))
-                with run.lock():
-                    run.start(made, resume=False)
-                    asked = assign([(suite, tasks)], [policy], 1, number)
-                    await run_batch(asked, run, origin, maker=maker, parallel=EPISODES)
-                rows = run.rows().values()
+            with run.lock():
+                run.start(made, resume=False)
+                asked = assign([(suite, tasks)], [policy], 1, number)
+                await run_batch(asked, run, origin, maker=maker, parallel=EPISODES)
+            rows = run.rows().values()
             lived = sum(one.duration_s for one in rows)
             shares.append(1 - sum(one.kernel_s for one in rows) / lived)
     return shares[1:]
