@@ -18,7 +18,7 @@ from benchside_training.dpo import main as dpo
 from benchside_training.errors import TrainingError
 from benchside_training.examples import read_examples
 from benchside_training.pairs import Pair, read_pairs
-from benchside_training.render import Renderer
+from benchside_training.render import Renderer, Row
 from benchside_training.sft import CountingSftTrainer, SftConfig
 from benchside_training.sft import main as sft
 from benchside_training.token_batch import padded
@@ -115,7 +115,10 @@ def test_sft_trains_on_our_masks_and_goes_on_exactly(
     rows = load_curves(tmp_path / "parted").metrics
     assert rows["step"].tolist() == [0, 1, 2, 3]
     assert rows["loss"].tolist() == load_curves(tmp_path / "whole").metrics["loss"].tolist()
-    assert rows["tokens"].tolist()[0] == 2 * trained_tokens(base)
+    epoch = rows[:3]  # of six rows of several lengths
+    shown = rows_of(examples, base)
+    assert epoch["tokens"].tolist() == [2 * int(shown[0].loss_mask.sum())] * 3
+    assert epoch["input_tokens"].sum() == sum(map(len, shown))
     card = (resumed / "README.md").read_text()
     assert "too_long=0" in card and '"learning_rate": 0.001' in card
     assert list((tmp_path / "whole" / "tensorboard").glob("events*"))
@@ -165,10 +168,10 @@ def test_muon_refuses_what_it_cannot_train(monkeypatch: pytest.MonkeyPatch) -> N
         config_of(SftConfig, **asked)
 
 
-def trained_tokens(base: Path) -> int:
+def rows_of(examples: Path, base: Path) -> list[Row]:
     loaded = load_base(str(base), "float32")
-    (row,) = Renderer(loaded.tokenizer, loaded.stop_ids).rows(example())
-    return int(row.loss_mask.sum())
+    renderer = Renderer(loaded.tokenizer, loaded.stop_ids)
+    return [row for one in read_examples(examples) for row in renderer.rows(one)]
 
 
 def first_loss(kind: str, out: Path, **asked: object) -> float:

@@ -80,7 +80,8 @@ def test_rl_learns_from_recorded_tokens_and_goes_on_exactly(
     assert any(not torch.equal(first[name], before[name]) for name in first)
     rows = load_curves(tmp_path / "parted").metrics
     assert rows["step"].tolist() == [0, 1]
-    assert (rows["tokens"] > 0).all()
+    assert (rows["tokens"] > 0).all() and (rows["input_tokens"] > rows["tokens"]).all()
+    assert (rows["episodes"] == 4).all() and (rows["training_seconds"] < rows["seconds"]).all()
     rollouts = load_run(tmp_path / "whole" / "rollouts" / "step-00001").episodes
     assert len(rollouts) == 4
     # all of them run out of turns: masked, they train nothing

@@ -56,7 +56,7 @@ class DpoConfig(RecipeConfig):
 class SampledTokensDpoTrainer(DPOTrainer):  # type: ignore[misc]  # TRL has no types
     """Takes rows of ids with masks as they are, and counts the tokens that it trains on."""
 
-    trained_tokens = 0
+    trained_tokens = input_tokens = 0
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset
@@ -67,6 +67,7 @@ class SampledTokensDpoTrainer(DPOTrainer):  # type: ignore[misc]  # TRL has no t
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """As TRL's."""
         self.trained_tokens += int(inputs["completion_mask"].sum())
+        self.input_tokens += int(inputs["attention_mask"].sum())
         return super().compute_loss(model, inputs, *args, **kwargs)
 
 
@@ -114,7 +115,10 @@ def main(config: DpoConfig, on_step: Callable[[MetricsRow], None] = lambda _: No
         "config": config.model_dump(mode="json", exclude={"out", "resume"}),
         "data": hashlib.sha256(config.data.read_bytes()).hexdigest(),
     }
-    with folder.started(asked, resume=config.resume) as checkpoint, memory_named(config.stage):
+    with (
+        folder.started(asked, resume=config.resume, device=config.device) as checkpoint,
+        memory_named(config.stage),
+    ):
         trainer = SampledTokensDpoTrainer(
             model=base.model,
             ref_model=copy.deepcopy(base.model) if config.lora is None else None,
@@ -126,7 +130,7 @@ def main(config: DpoConfig, on_step: Callable[[MetricsRow], None] = lambda _: No
             processing_class=base.tokenizer,
             peft_config=None if config.lora is None else config.lora.config,
         )
-        log = TrainerLog(folder, config.stage, config.seed, lambda: trainer.trained_tokens, on_step)
+        log = TrainerLog(folder, config.stage, config.seed, trainer, on_step)
         trainer.add_callback(log)
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         with folder.result() as result:

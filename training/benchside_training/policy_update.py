@@ -89,6 +89,7 @@ class UpdateReport:
         groups, without_signal, unscored: as in `GroupAdvantages`; PPO has no groups.
         kl: to the reference, k3 estimate in nats per token; None without one.
         clipped: share of tokens whose ratio was beyond a clip in the last pass.
+        input_tokens: that went through the model and back, context included.
         ratios: trainer against generator before the first step, on tokens of the version in
             training; None where all are older.
         effective_share: effective sample size over tokens, all tokens counted, before the first
@@ -99,6 +100,7 @@ class UpdateReport:
     without_signal: int
     unscored: int
     tokens: int
+    input_tokens: int = 0
     loss: float | None = None
     entropy: float | None = None
     kl: float | None = None
@@ -161,6 +163,8 @@ def update(
     positives = _positives(trajectories, config, device)
     parameters = [one for group in optimiser.param_groups for one in group["params"]]
     of = total([part.batch for part in parts], config.aggregation, config.constant_length)
+    batches = [*(part.batch for part in parts), *positives]
+    input_tokens = config.passes * sum(batch.tokens for batch in batches)
     ratios: Ratios | None = None
     effective_share: float | None = None
     for number in range(config.passes):
@@ -186,6 +190,7 @@ def update(
         report.without_signal,
         report.unscored,
         sums.tokens,
+        input_tokens,
         loss=sums.loss,
         entropy=sums.entropy / sums.tokens,
         kl=None if reference is None else sums.kl / sums.tokens,

@@ -33,6 +33,7 @@ from benchside.library import open_suite
 from benchside.statistics import wilson
 from benchside.task import TaskSpec, content_hash
 from benchside_kernels.startup import home_folder
+from benchside_training.accelerator import StepMeter
 from benchside_training.group_stream import GroupStream
 from benchside_training.learner import Learner
 from benchside_training.local.engine import Engine
@@ -94,7 +95,7 @@ def main(
         "weights": learner.loaded.weights,
     }
     with (
-        folder.started(asked, resume=config.resume) as checkpoint,
+        folder.started(asked, resume=config.resume, device=config.device) as checkpoint,
         memory_named(config.stage),
         RowLog(folder) as log,
     ):
@@ -151,22 +152,25 @@ class _Training:
     async def _step(
         self, step: int, stream: GroupStream[Group], engine: Engine, rollouts: Rollouts
     ) -> None:
-        started = time.monotonic()
+        meter = StepMeter(self._learner.loaded.model.device)
         config, learner = self._config, self._learner
         groups = sorted(await stream.take(groups_of(config, self._tasks)), key=lambda one: one[:2])
         episodes = [one for group in groups for one in group.episodes]
         found = [one for episode in episodes for one in self._trajectories(episode)]
         learned, stale = fresh(found, step, config.max_staleness)
         learner.set_rate(step)
+        training = time.monotonic()
         report = await asyncio.to_thread(
             update, learner.model, learner.optimiser, learned, config.updating, version=step,
             reference=learner.reference, value_head=learner.value_head,
         )  # fmt: skip
         await engine.update(learner.new_weights, step + 1)
-        row = self._row(step, episodes, report, stale)
+        row = self._row(step, episodes, report, stale).model_copy(
+            update={"training_seconds": time.monotonic() - training}
+        )
         if config.held_out is not None and (step + 1) % config.held_out.every == 0:
             row = await self._measure(row, config.held_out, rollouts)
-        row = row.model_copy(update={"seconds": time.monotonic() - started})
+        row = row.model_copy(update={"seconds": meter.seconds, "peak_gib": meter.peak_gib})
         self._log.write(row)  # before the checkpoint: rows after it are written again
         if (step + 1) % config.save_every == 0:
             learner.save(self._folder.checkpoints / f"checkpoint-{step + 1}")
@@ -219,6 +223,8 @@ class _Training:
             entropy=report.entropy,
             kl=report.kl,
             tokens=report.tokens,
+            input_tokens=report.input_tokens,
+            episodes=len(episodes),
             groups=report.groups,
             without_signal=report.without_signal,
             unscored=len(episodes) - len(rewards),

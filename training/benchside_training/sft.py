@@ -69,7 +69,7 @@ class CountingSftTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
     TRL's own loss also takes the entropy of every token, padding included.
     """
 
-    trained_tokens = 0
+    trained_tokens = input_tokens = 0
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """As transformers' trainer has it.
@@ -85,6 +85,8 @@ class CountingSftTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
         following = inputs["labels"][:, 1:]
         trained = following != IGNORED
         self.trained_tokens += int(trained.sum())
+        given = inputs.get("attention_mask")
+        self.input_tokens += inputs["input_ids"].numel() if given is None else int(given.sum())
         labels = following[trained][None]
         told = {**inputs, "labels": labels, "shift_labels": labels}
 
@@ -117,7 +119,10 @@ def main(config: SftConfig, on_step: Callable[[MetricsRow], None] = lambda _: No
         "config": config.model_dump(mode="json", exclude={"out", "resume"}),
         "data": hashlib.sha256(config.data.read_bytes()).hexdigest(),
     }
-    with folder.started(asked, resume=config.resume) as checkpoint, memory_named(config.stage):
+    with (
+        folder.started(asked, resume=config.resume, device=config.device) as checkpoint,
+        memory_named(config.stage),
+    ):
         if folder.leads:
             draw_lengths(rows, config.max_tokens, folder.path / "lengths.png")
         trainer = CountingSftTrainer(
@@ -133,7 +138,7 @@ def main(config: SftConfig, on_step: Callable[[MetricsRow], None] = lambda _: No
             peft_config=None if config.lora is None else config.lora.config,
             optimizer_cls_and_kwargs=config.optimising,
         )
-        log = TrainerLog(folder, config.stage, config.seed, lambda: trainer.trained_tokens, on_step)
+        log = TrainerLog(folder, config.stage, config.seed, trainer, on_step)
         trainer.add_callback(log)
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         with folder.result() as result:

@@ -39,6 +39,11 @@ class TokenBatch:
     packed: bool
 
     @property
+    def tokens(self) -> int:
+        """How many there are, padding aside."""
+        return int((self.sequences != NO_SEQUENCE).sum())
+
+    @property
     def model_inputs(self) -> dict[str, Tensor]:
         """The arguments of a transformers model."""
         inputs = {"input_ids": self.input_ids, "position_ids": self.positions}

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from torch.utils.tensorboard import SummaryWriter
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from benchside.curves import MetricsRow
+from benchside_training.accelerator import StepMeter
 from benchside_training.errors import TrainingError
 from benchside_training.training_folder import TrainingFolder
 
@@ -43,6 +43,13 @@ class RowLog:
             self._board.close()
 
 
+class Counts(Protocol):
+    """A trainer that counts tokens: those trained on, and all that the model was given."""
+
+    trained_tokens: int
+    input_tokens: int
+
+
 class TrainerLog(TrainerCallback):  # type: ignore[misc]  # skipped by mypy
     """Appends a row per step; stops a training whose loss is no number.
 
@@ -50,7 +57,7 @@ class TrainerLog(TrainerCallback):  # type: ignore[misc]  # skipped by mypy
 
     Args:
         stage, seed: of the rows.
-        tokens_seen: how many tokens have been trained on so far.
+        counts: of the tokens so far.
         on_step: called with each row.
     """
 
@@ -59,18 +66,21 @@ class TrainerLog(TrainerCallback):  # type: ignore[misc]  # skipped by mypy
         folder: TrainingFolder,
         stage: str,
         seed: int,
-        tokens_seen: Callable[[], int],
+        counts: Counts,
         on_step: Callable[[MetricsRow], None],
     ):
         self._log, self._stage, self._seed = RowLog(folder), stage, seed
-        self._tokens_seen, self._on_step = tokens_seen, on_step
-        self._before, self._started = 0, 0.0
+        self._counts, self._on_step = counts, on_step
+        self._before = (0, 0)
+        self._meter: StepMeter | None = None
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Called by the trainer before each step."""
-        self._before, self._started = self._tokens_seen(), time.monotonic()
+        self._before = (self._counts.trained_tokens, self._counts.input_tokens)
+        self._meter = self._meter or StepMeter(args.device)
+        self._meter.begin()
 
     def on_log(
         self,
@@ -92,14 +102,17 @@ class TrainerLog(TrainerCallback):  # type: ignore[misc]  # skipped by mypy
                 fix="lower learning_rate, or take float32; checkpoints of before are kept, and "
                 "resume: true goes on from the last one",
             )  # fmt: skip
+        assert self._meter is not None
         row = MetricsRow(
             step=state.global_step - 1,
             stage=self._stage,
             seed=self._seed,
             loss=loss,
             entropy=logs.get("entropy"),
-            tokens=self._tokens_seen() - self._before,
-            seconds=time.monotonic() - self._started,
+            tokens=self._counts.trained_tokens - self._before[0],
+            input_tokens=self._counts.input_tokens - self._before[1],
+            seconds=self._meter.seconds,
+            peak_gib=self._meter.peak_gib,
         )
         if state.is_world_process_zero:
             self._log.write(row)

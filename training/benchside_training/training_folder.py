@@ -1,6 +1,6 @@
 """`TrainingFolder`: what a training writes, and from which it goes on.
 
-    training.json      config, data, versions, git commit
+    training.json      config, data, versions, git commit, device
     metrics.jsonl      a `MetricsRow` per step; evaluations.jsonl where something was evaluated
     tensorboard/       the same for TensorBoard
     checkpoints/       checkpoint-N after N steps: weights, optimiser, schedule, random state
@@ -28,6 +28,7 @@ from benchside.curves import EVALUATIONS, METRICS, EvaluationRow, MetricsRow
 from benchside.errors import InputError
 from benchside.provenance import git_commit, versions
 from benchside.store import LOCK, append_line, take_alone, write_atomically
+from benchside_training.accelerator import device_name
 
 PACKAGES = (
     "benchside", "accelerate", "cma", "peft", "tokenizers", "torch", "transformers", "trl",
@@ -58,11 +59,15 @@ class TrainingFolder:
         return os.environ.get("RANK", "0") == "0"
 
     @contextmanager
-    def started(self, asked: dict[str, JsonValue], *, resume: bool) -> Iterator[Path | None]:
+    def started(
+        self, asked: dict[str, JsonValue], *, resume: bool, device: str | None = None
+    ) -> Iterator[Path | None]:
         """Hold the folder; give the checkpoint to go on from, None at the beginning.
 
         Args:
             asked: config and hashes of data and model: all that the result depends on.
+            resume: whether a training that lies there may be gone on with.
+            device: as the config names it.
 
         Raises:
             InputError: the folder holds a training and `resume` is not set, or another training.
@@ -80,6 +85,7 @@ class TrainingFolder:
             else:
                 found = {
                     "asked": asked, "versions": versions(PACKAGES), "git_commit": git_commit(),
+                    "device": device_name(device),
                 }  # fmt: skip
                 write_atomically(record, json.dumps(found, indent=1).encode())
             checkpoint = self.last_checkpoint()

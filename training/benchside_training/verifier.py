@@ -47,7 +47,6 @@ from benchside_training.model_card import write_model_card
 from benchside_training.recipe import run_recipe
 from benchside_training.recipe_config import RecipeConfig
 from benchside_training.render import Row
-from benchside_training.token_batch import NO_SEQUENCE
 from benchside_training.trained_verifier import (
     FILE,
     AttemptsBatch,
@@ -87,15 +86,16 @@ class Parts:
 
 
 class VerifierTrainer(Trainer):  # type: ignore[misc]  # transformers is skipped by mypy
-    """Trains the logits of attempts, and counts the tokens that it reads."""
+    """Trains the logits of attempts, and counts tokens."""
 
-    read_tokens = 0
+    trained_tokens = input_tokens = 0
     scale: Scale
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Tensor:
         """Return the mean negative log-likelihood of the outcomes; inputs of `AttemptCollator`."""
         batch: AttemptsBatch = inputs["attempts"]
-        self.read_tokens += int((batch.tokens.sequences != NO_SEQUENCE).sum())
+        self.trained_tokens += int(batch.tokens.loss_mask.sum())
+        self.input_tokens += batch.tokens.tokens
         logits = self.scale.logits(mean_logprobs(model, batch))
         return binary_cross_entropy_with_logits(logits, inputs["solved"])
 
@@ -139,7 +139,10 @@ def main(config: VerifierConfig, on_step: Callable[[MetricsRow], None] = lambda 
         "data": hashlib.sha256(config.data.read_bytes()).hexdigest(),
         "logit": "mean log-probability",  # of before, checkpoints have a scalar head
     }
-    with folder.started(asked, resume=config.resume) as checkpoint, memory_named(config.stage):
+    with (
+        folder.started(asked, resume=config.resume, device=config.device) as checkpoint,
+        memory_named(config.stage),
+    ):
         model: Any = base.model
         if config.lora is not None:
             # imported here: only adapters need it
@@ -158,7 +161,7 @@ def main(config: VerifierConfig, on_step: Callable[[MetricsRow], None] = lambda 
             processing_class=base.tokenizer,
         )
         trainer.scale = _scale(_means(trainer.model, attempts, pad_id, config.batch), solved)
-        log = TrainerLog(folder, config.stage, config.seed, lambda: trainer.read_tokens, on_step)
+        log = TrainerLog(folder, config.stage, config.seed, trainer, on_step)
         trainer.add_callback(log)
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         held_out = [shown.rows(one.messages) for one in parts.held_out]

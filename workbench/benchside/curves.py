@@ -39,7 +39,12 @@ class MetricsRow(BaseModel):
         success, success_low, success_high: share of tasks solved, from 0 to 1, with its 95%
             interval, where the step was evaluated.
         entropy: of the policy, nats per token; kl: to the stage's first policy, nats per token.
-        tokens: trained on in this step; seconds: that it took.
+        tokens: trained on in this step; input_tokens: that the model was trained with, context
+            included and padding not. Of several processes, those of the first one.
+        seconds: that it took; training_seconds: of them, those of the training, where episodes
+            were played in others.
+        peak_gib: most memory that tensors held on the accelerator.
+        episodes: played for this step.
         groups, without_signal: groups of rollouts, and those whose rewards are all equal.
         unscored: episodes left out because infrastructure or a grader failed.
         stale: trajectories left out because they were too old.
@@ -59,7 +64,11 @@ class MetricsRow(BaseModel):
     entropy: float | None = None
     kl: float | None = None
     tokens: int | None = None
+    input_tokens: int | None = None
     seconds: float | None = None
+    training_seconds: float | None = None
+    peak_gib: float | None = None
+    episodes: int | None = None
     reward_correct: float | None = None
     reward_partial: float | None = None
     reward_typed: float | None = None
