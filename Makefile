@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo train-demo check test test-slow test-browser test-adapters bench clean
+.PHONY: install demo train-demo check test test-slow test-gpu test-browser test-adapters bench clean
 
 install: $(VENV)/.installed
 
@@ -33,6 +33,10 @@ test: install
 
 test-slow: install
 	$(BIN)/pytest -m 'slow and not gpu and not network and not browser' -n 2 --dist loadfile --durations=40
+
+# with an accelerator; prints what steps of 7B models take
+test-gpu: install
+	$(BIN)/pytest -m gpu -s
 
 test-browser: install
 	$(BIN)/pytest -m browser
