@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo train-demo check test test-slow test-gpu test-browser test-adapters bench clean
+.PHONY: install demo train-demo train-gpu check test test-slow test-gpu test-browser test-adapters bench clean
 
 install: $(VENV)/.installed
 
@@ -21,6 +21,11 @@ demo: install
 
 train-demo: install
 	$(BIN)/python -m benchside_training.nano training/nano.yaml
+
+# the same on a GPU, with 112 million parameters, over all suites that are generated
+train-gpu: install
+	$(BIN)/python -m benchside_training.nano training/configs/nano-100m.yaml
+	$(BIN)/python -m benchside_training.throughput 'runs/nano-100m/**'
 
 check: install
 	$(BIN)/ruff check .

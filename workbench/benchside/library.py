@@ -148,7 +148,7 @@ def prepare(
     """
     described = manifest(name)
     families = tuple(sorted({*families}))
-    if families and not getattr(_builder_module(described), "BY_FAMILY", False):
+    if families and not made_by_family(described):
         raise InputError(
             f"suite {name} is only made whole", where="--family", value=", ".join(families),
             fix="leave it out",
@@ -176,6 +176,11 @@ def prepare(
         )  # fmt: skip
         _write_build(home, name, record, built, Path(scratch))
     return load_suite(name, home)
+
+
+def made_by_family(described: SuiteManifest) -> bool:
+    """Return whether a suite can be prepared with some of its families only."""
+    return bool(getattr(_builder_module(described), "BY_FAMILY", False))
 
 
 def load_suite(name: str, home: Path, *, build: str | None = None) -> Suite:

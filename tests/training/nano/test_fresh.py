@@ -53,6 +53,15 @@ def test_the_template_keeps_question_schema_and_the_end_of_outputs(folder: Path)
     )
 
 
+def test_a_larger_model_is_shown_the_whole_prompt(tmp_path: Path) -> None:
+    write_fresh(tmp_path, [PROMPT, CODE] * 3, Shape(vocabulary=320, width=32), 0, "prompt")
+    base = load_base(str(tmp_path), "float32")
+    template = ChatTemplate(base.tokenizer, base.stop_ids)
+    opening = (Message(role="system", content="You."), Message(role="user", content=PROMPT))
+    text = base.tokenizer.decode(template.whole(opening, all_tools(())))
+    assert text == f"<|tools|><|user|>{PROMPT}<|end|><|says|>"
+
+
 def test_what_is_sampled_comes_back_as_the_same_call(folder: Path) -> None:
     base = load_base(str(folder), "float32")
     template = ChatTemplate(base.tokenizer, base.stop_ids)

@@ -21,7 +21,6 @@ from benchside.store import RunFolder
 from benchside.task_list import read_task_list
 from benchside_training.nano import attempts, episodes, pipeline
 from benchside_training.nano.config import NanoConfig
-from benchside_training.nano.curriculum import SUITES
 from benchside_training.nano.fresh import Shape
 from benchside_training.nano.jobs import side_by_side
 from benchside_training.nano.pipeline import Nano
@@ -32,19 +31,21 @@ from benchside_training.nano.teacher import teacher
 from benchside_training.rollouts import limited
 
 
-def play_as_the_teacher(model: Path, seed: int, *runs: episodes.Run) -> list[pd.DataFrame]:
+def play_as_the_teacher(
+    model: Path, seed: int, how: episodes.Playing, *runs: episodes.Run
+) -> list[pd.DataFrame]:
     asked = {}
     for folder, tasks, samples, _ in runs:
         suites = {suite.name: suite for suite, _ in tasks}
         asked[folder] = [
-            Assignment(suite, limited(task, episodes.LIMITS), policy, sample, sample)
+            Assignment(suite, limited(task, how.limits), policy, sample, sample)
             for sample in range(samples)
             for policy in [teacher(suites, sample, seed)]
             for suite, task in tasks
         ]
         for one in asked[folder]:
             one.policy.name = f"hf:{model.parent.name}"
-    return asyncio.run(episodes.play(asked, seed, parallel=4))
+    return asyncio.run(episodes.play(asked, seed, how.limits, parallel=4))
 
 
 class Interruption(Exception):
@@ -59,19 +60,21 @@ def test_a_tiny_pipeline_goes_on_where_it_was_interrupted_and_ships(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     config = NanoConfig(
-        out=Path("nano"), seeds=(0,), sizes=dict.fromkeys(SUITES, 400),
-        shape=Shape(vocabulary=400, width=32, layers=1, heads=2), base_epochs=1, sft_epochs=1,
+        out=Path("nano"), seeds=(0,), sizes={"registry": 400, "wards": 400, "power": 60},
+        reads="prompt", max_tokens=8,
+        shape=Shape(vocabulary=2000, width=32, layers=1, heads=2, context=4096), base_epochs=1,
+        sft_epochs=1,
         pair_tasks=30, pair_samples=4, rl_steps=2, rl_tasks=2, rl_samples=2, held_out=3, greedy=3,
         unseen=3, parts=(0.5,), attempted=6, attempts=4, verifier_epochs=1,
     )  # fmt: skip
     model_plays = episodes.play_model
-    for module in (episodes, pipeline):
-        monkeypatch.setattr(module, "MAX_TOKENS", 8)
     monkeypatch.setattr(attempts, "play_model", play_as_the_teacher)
 
-    def play(model: Path, seed: int, *runs: episodes.Run) -> list[pd.DataFrame]:
+    def play(
+        model: Path, seed: int, how: episodes.Playing, *runs: episodes.Run
+    ) -> list[pd.DataFrame]:
         learned_from = runs[0].folder.name.endswith("to-learn")
-        return (play_as_the_teacher if learned_from else model_plays)(model, seed, *runs)
+        return (play_as_the_teacher if learned_from else model_plays)(model, seed, how, *runs)
 
     monkeypatch.setattr(pipeline, "play_model", play)
 
@@ -118,7 +121,7 @@ def test_a_tiny_pipeline_goes_on_where_it_was_interrupted_and_ships(
     ):
         assert phrase in card
     assert str(tmp_path) not in card
-    assert set(read_task_list(weights / HELD_OUT, SUITES)) == set(SUITES)
+    assert set(read_task_list(weights / HELD_OUT, config.sizes)) == set(config.sizes)
     policy = make("", PolicyOptions(device="cpu"), weights)
     assert str(policy.config["weights"]).startswith("sha256:")
     asyncio.run(policy.aclose())

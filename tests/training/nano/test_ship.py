@@ -13,9 +13,8 @@ from benchside.errors import InputError
 from benchside.policies import PLUGGED_EXTRAS
 from benchside.policies.options import PolicyOptions
 from benchside.store import append_line
-from benchside_training.nano.config import NanoConfig
+from benchside_training.nano.config import MAX_TOKENS, NanoConfig
 from benchside_training.nano.curriculum import Curriculum
-from benchside_training.nano.episodes import MAX_TOKENS
 from benchside_training.nano.fresh import Shape, write_fresh
 from benchside_training.nano.ship import MOST_BYTES, practised, ship, unasked
 from benchside_training.nano.shipped import WEIGHTS, make

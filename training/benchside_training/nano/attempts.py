@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchside.curves import EvaluationRow
 from benchside.runs import load_run
@@ -15,7 +16,7 @@ from benchside.statistics.scores import votes
 from benchside_training import examples, verifier, verifier_scores
 from benchside_training.evaluation_rows import evaluation_rows
 from benchside_training.nano.curriculum import AskedTask
-from benchside_training.nano.episodes import Run, play_model
+from benchside_training.nano.episodes import Playing, Run, play_model
 from benchside_training.nano.recovery import Recovery, recovery
 
 BEST_OF = 8
@@ -32,7 +33,8 @@ class Attempts:
         home: where its suites are prepared.
         model: whose attempts are looked at.
         graded: run folders, or patterns of them, of successes and failures on other tasks.
-        context: tokens that the verifier can read.
+        how: its episodes are played.
+        verifying: what the verifier's recipe is told beside its data.
     """
 
     out: Path
@@ -40,9 +42,10 @@ class Attempts:
     model: Path
     graded: tuple[str, ...]
     seed: int
-    context: int
+    how: Playing
+    verifying: dict[str, Any]
 
-    def trained_verifier(self, epochs: float, rate: float, batch: int) -> Path:
+    def trained_verifier(self) -> Path:
         """Return the folder of the verifier, trained if it is not there yet."""
         folder, data = self.out / "verifier", self.out / "examples" / "outcomes"
         if (folder / "model").exists():
@@ -55,9 +58,8 @@ class Attempts:
         return verifier.main(
             verifier.VerifierConfig(
                 model=str(self.model), data=data / examples.FILE, out=folder,
-                resume=(folder / "training.json").exists(), seed=self.seed, epochs=epochs,
-                learning_rate=rate, warmup_steps=10, weight_decay=0.01, batch=batch,
-                max_tokens=self.context, held_out=HELD_OUT, precision="float32", device="cpu",
+                resume=(folder / "training.json").exists(), seed=self.seed, warmup_steps=10,
+                weight_decay=0.01, held_out=HELD_OUT, **self.verifying,
             )
         )  # fmt: skip
 
@@ -74,10 +76,13 @@ class Attempts:
             pass@k and best@k by suite, and how much of the difference choosing recovers.
         """
         run = self.out / "played" / f"sft-{self.seed}-attempts"
-        play_model(self.model, self.seed, Run(run, tasks, samples))
+        play_model(self.model, self.seed, self.how, Run(run, tasks, samples))
         verifier_scores.main(
             verifier_scores.VerifierScoresConfig(
-                verifier=chooser, runs=(str(run),), batch=64, device="cpu"
+                verifier=chooser,
+                runs=(str(run),),
+                batch=self.verifying["batch"],
+                device=self.how.device,
             )
         )
         rows = [

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, model_validator
 
+from benchside.evaluation import LimitChoice
 from benchside.task import Frozen
-from benchside_training.nano.fresh import Shape
+from benchside_training.base_model import Precision
+from benchside_training.nano.curriculum import UNSEEN_SUITE
+from benchside_training.nano.fresh import Reads, Shape
 
-SIZES = {"registry": 57_000, "units": 100_000, "wards": 100_000}
+SIZES: dict[str, int | None] = {"registry": 57_000, "units": 100_000, "wards": 100_000}
+MAX_TOKENS = 200
 
 
 class NanoConfig(Frozen):
@@ -18,9 +23,12 @@ class NanoConfig(Frozen):
 
     Args:
         parallel: jobs at a time, each on one thread.
-        sizes: how large each suite would be if it were prepared whole, from which follows how many
-            tasks a family has; such as give about as much to teach.
-        families: that are learned of each.
+        device, precision: of all trainings; models are played on the same device, in float32.
+        sizes: suites, and how large each would be if it were prepared whole, from which follows how
+            many tasks a family has; such as give about as much to teach. None: as the suite says.
+        families: that are learned of each suite that can be prepared by family; of others all.
+        reads: what of a task the model is shown: its question alone will do for hospitals.
+        limits, max_tokens: of an episode, and of what the model says in one turn.
         taught: tasks at most that the teacher plays, each once.
         seeds: of SFT and all that follows; teacher, fresh model and base are shared.
         base_epochs, sft_epochs: passes over the examples.
@@ -37,10 +45,15 @@ class NanoConfig(Frozen):
     out: Path
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
     parallel: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
-    sizes: dict[str, int] = Field(SIZES, validate_default=True)
+    device: str | None = "cpu"
+    precision: Precision = "float32"
+    sizes: dict[str, int | None] = Field(SIZES, min_length=1)
     families: int = Field(12, ge=1)
     taught: int = Field(18_000, ge=1)
     shape: Shape = Shape()
+    reads: Reads = "question"
+    limits: LimitChoice = LimitChoice(max_turns=4, cell_timeout_s=30.0)
+    max_tokens: int = Field(MAX_TOKENS, ge=1)
     base_epochs: float = Field(3.0, gt=0)
     base_rate: float = Field(3e-3, gt=0)
     sft_epochs: float = Field(0.5, gt=0)
@@ -64,9 +77,16 @@ class NanoConfig(Frozen):
     verifier_rate: float = Field(1e-4, gt=0)
     unseen: int = Field(12, ge=1)
 
-    @field_validator("sizes")
-    @classmethod
-    def _of_all_suites(cls, sizes: dict[str, int]) -> dict[str, int]:
-        if sizes.keys() != SIZES.keys() or min(sizes.values()) < 1:
-            raise ValueError(f"give each of {', '.join(SIZES)} a size of at least 1")
-        return sizes
+    @model_validator(mode="after")
+    def _suites_fit(self) -> Self:
+        small = [name for name, size in self.sizes.items() if size is not None and size < 1]
+        if small:
+            raise ValueError(f"sizes: {small[0]} needs a size of at least 1, or null")
+        if UNSEEN_SUITE in self.sizes:
+            raise ValueError(f"sizes: {UNSEEN_SUITE} is there to be never learned: leave it out")
+        others = sorted(self.sizes.keys() - SIZES.keys())
+        if others and self.reads == "question":
+            raise ValueError(
+                f"{', '.join(others)}: a question alone does not tell these tasks: reads: prompt"
+            )
+        return self

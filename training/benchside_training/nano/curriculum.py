@@ -1,7 +1,8 @@
 """`Curriculum`: which tasks the nano policy learns from, and on which it is measured.
 
 Of each suite it learns a few template families, those with the shortest solutions, in a build that
-holds nothing else. Their tasks are dealt out by hash: seven tenths are *taught* (the teacher plays
+holds nothing else; of suites that are only made whole, all families of the split `train`. Their
+tasks are dealt out by hash: seven tenths are *taught* (the teacher plays
 them), two are *practised* (the model plays them itself, and learns from what comes of it), one is
 *held out*: same kinds of question over the same records, other values. What is held out but has the
 solution of a task that is taught or practised, in other words, is left out. Never learned are
@@ -12,6 +13,7 @@ suites as users have them.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -21,7 +23,6 @@ from benchside.batch import select
 from benchside.library import Suite, load_suite
 from benchside.task import TaskSpec
 
-SUITES = ("registry", "units", "wards")
 UNSEEN_SUITE = "rounds"
 USUAL_HOME = "as-users-have-them"  # in a pipeline's folder
 MOST_UNSEEN = 400  # of each suite, spread over its categories
@@ -47,20 +48,24 @@ class Curriculum:
         return task.group in self.families[task.suite] and part_of(task) == "practised"
 
 
-def read_curriculum(home: Path, usual: Path) -> Curriculum:
+def read_curriculum(names: Iterable[str], home: Path, usual: Path) -> Curriculum:
     """Deal out the tasks of prepared suites.
 
     Args:
+        names: of the suites that are learned.
         home: where suites hold the learned families.
         usual: where they are as users have them.
 
     Raises:
         DataMissingError: a suite is not prepared.
     """
-    suites = {name: load_suite(name, home) for name in SUITES}
+    families: dict[str, tuple[str, ...]] = {}
     parts: dict[Part, list[AskedTask]] = defaultdict(list)
-    for name, suite in suites.items():
-        for task in suite.tasks:
+    for name in names:
+        suite = load_suite(name, home)
+        tasks = select(suite, "train", None)
+        families[name] = tuple(sorted({task.group for task in tasks}))
+        for task in tasks:
             parts[part_of(task)].append((suite, task))
         whole = load_suite(name, usual)
         parts["unseen-templates"] += [(whole, one) for one in select(whole, "test", MOST_UNSEEN)]
@@ -69,7 +74,7 @@ def read_curriculum(home: Path, usual: Path) -> Curriculum:
     parts["held-out"] = [one for one in parts["held-out"] if solution(one) not in learned]
     unseen = load_suite(UNSEEN_SUITE, usual)
     parts["unseen-suite"] = [(unseen, task) for task in select(unseen, None, MOST_UNSEEN)]
-    return Curriculum({name: suite.record.families for name, suite in suites.items()}, parts)
+    return Curriculum(families, parts)
 
 
 def some(tasks: list[AskedTask], number: int) -> list[AskedTask]:

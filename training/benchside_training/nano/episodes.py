@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -31,9 +32,21 @@ from benchside_training.nano.curriculum import AskedTask
 from benchside_training.nano.teacher import teacher
 from benchside_training.rollouts import limited, run_config
 
-LIMITS = LimitChoice(max_turns=4, cell_timeout_s=30.0)
-MAX_TOKENS = 200  # of one turn
 PARALLEL = 64
+
+
+class Playing(NamedTuple):
+    """How episodes are played.
+
+    Args:
+        device: of the models, see `device_of`.
+        limits: instead of those of the tasks.
+        max_tokens: of one turn.
+    """
+
+    device: str | None
+    limits: LimitChoice
+    max_tokens: int
 
 
 class Run(NamedTuple):
@@ -45,25 +58,28 @@ class Run(NamedTuple):
     temperature: float = 1.0
 
 
-def play_teacher(folder: Path, tasks: Sequence[AskedTask], seed: int) -> pd.DataFrame:
+def play_teacher(
+    folder: Path, tasks: Sequence[AskedTask], seed: int, limits: LimitChoice
+) -> pd.DataFrame:
     """Let the imperfect teacher play; return the episodes as `load_run` gives them."""
     suites = {suite.name: suite for suite, _ in tasks}
     asked = assign(
-        [(suite, [limited(task, LIMITS)]) for suite, task in tasks],
+        [(suite, [limited(task, limits)]) for suite, task in tasks],
         [teacher(suites, 0, seed)], 1, seed,
     )  # fmt: skip
-    return asyncio.run(play({folder: asked}, seed, parallel=4))[0]
+    parallel = 2 * (os.cpu_count() or 1)
+    return asyncio.run(play({folder: asked}, seed, limits, parallel=parallel))[0]
 
 
-def play_model(model: Path, seed: int, *runs: Run) -> list[pd.DataFrame]:
+def play_model(model: Path, seed: int, how: Playing, *runs: Run) -> list[pd.DataFrame]:
     """Let a model play some runs; return the episodes of each as `load_run` gives them."""
 
     async def played() -> list[pd.DataFrame]:
-        loaded = load(str(model), PolicyOptions(device="cpu", dtype="float32"))
+        loaded = load(str(model), PolicyOptions(device=how.device, dtype="float32"))
         engine = Engine(loaded.model, max_batch=PARALLEL)
         try:
-            asked = {run.folder: _asked(run, model, seed, loaded, engine) for run in runs}
-            return await play(asked, seed, parallel=PARALLEL)
+            asked = {run.folder: _asked(run, model, seed, how, loaded, engine) for run in runs}
+            return await play(asked, seed, how.limits, parallel=PARALLEL)
         finally:
             await engine.aclose()
 
@@ -71,16 +87,18 @@ def play_model(model: Path, seed: int, *runs: Run) -> list[pd.DataFrame]:
 
 
 def _asked(
-    run: Run, model: Path, seed: int, loaded: LocalModel, engine: Engine
+    run: Run, model: Path, seed: int, how: Playing, loaded: LocalModel, engine: Engine
 ) -> list[Assignment]:
     asked = []
     for suite, task in run.tasks:
         for sample in range(run.samples):
             told = hashlib.sha256(f"{seed}/{task.hash}/{sample}".encode()).digest()
             own = int.from_bytes(told[:4], "big") % 2**31
-            options = PolicyOptions(temperature=run.temperature, max_tokens=MAX_TOKENS, seed=own)
+            options = PolicyOptions(
+                temperature=run.temperature, max_tokens=how.max_tokens, seed=own
+            )
             policy = LocalPolicy(f"hf:{model.parent.name}", loaded, engine, options)
-            asked.append(Assignment(suite, limited(task, LIMITS), policy, sample, own))
+            asked.append(Assignment(suite, limited(task, how.limits), policy, sample, own))
     return asked
 
 
@@ -103,12 +121,13 @@ def success(episodes: pd.DataFrame) -> Estimate:
 
 
 async def play(
-    runs: Mapping[Path, Sequence[Assignment]], seed: int, *, parallel: int
+    runs: Mapping[Path, Sequence[Assignment]], seed: int, limits: LimitChoice, *, parallel: int
 ) -> list[pd.DataFrame]:
     """Play runs one after another in live kernels, or what is left of them.
 
     Args:
         runs: the episodes by run folder.
+        limits: that their tasks were given.
 
     Returns:
         the episodes of each that were asked for, as `load_run` gives them.
@@ -124,7 +143,7 @@ async def play(
     if left:
         async with open_kernels(None, WARM_MODULES) as maker:
             for folder, asked in left.items():
-                await _play(folder, asked, seed, maker, parallel)
+                await _play(folder, asked, seed, limits, maker, parallel)
     found = []
     for folder, asked in runs.items():
         episodes = load_run(folder).episodes
@@ -134,12 +153,17 @@ async def play(
 
 
 async def _play(
-    folder: Path, asked: Sequence[Assignment], seed: int, maker: KernelMaker, parallel: int
+    folder: Path,
+    asked: Sequence[Assignment],
+    seed: int,
+    limits: LimitChoice,
+    maker: KernelMaker,
+    parallel: int,
 ) -> None:
     run = RunFolder(folder)
     with run.lock(), Progress(transient=True) as progress:
         origin = provenance(seed, maker.isolation)
-        config = run_config(asked, seed, LIMITS, origin)
+        config = run_config(asked, seed, limits, origin)
         run.start(config, resume=(folder / "run.json").exists())
         left = unfinished(asked, run)
         bar = progress.add_task(f"episodes of {folder.name}", total=len(left))

@@ -1,9 +1,10 @@
 """A fresh model: a tokenizer made from the teacher's notebooks, and a llama with random weights.
 
 The chat template leaves out most of what a large model is told: it keeps the question, the name of
-the first table (which tells the schema), and the end of each output. Numbers and ids are one piece,
-and no piece holds the space between two words, which is put back when text is decoded: a word is
-the same token in a question and as the first one in quotes, so that copying it takes a single look.
+the first table (which tells the schema), and the end of each output; or all of the prompt, for
+models that are large enough. Numbers and ids are one piece, and no piece holds the space between
+two words, which is put back when text is decoded: a word is the same token in a question and as the
+first one in quotes, so that copying it takes a single look.
 Years, months and days are pieces of their own, since most dates are rare; the present time, which
 is in most solutions, is two. An episode has about 100 tokens.
 """
@@ -14,6 +15,7 @@ import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -21,7 +23,8 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchside.hospital.questions.window import NOW_TEXT
-from benchside.task import Frozen
+from benchside.protocol import opening_messages
+from benchside.task import Frozen, TaskSpec
 
 PAD, END, USER, SAYS, OUTPUT = "<|pad|>", "<|end|>", "<|user|>", "<|says|>", "<|output|>"
 TOOLS = "<|tools|>"
@@ -35,19 +38,26 @@ _PIECES = rf"{_NOW}|{_ID}|{_WORD}+|[^\p{{L}}\p{{N}}_]+"
 _BETWEEN = rf"(?<={_WORD}) (?={_WORD})"
 _LAST = "\ue000"  # ends the last token of a piece; in no text
 
-CHAT_TEMPLATE = """\
+Reads = Literal["question", "prompt"]
+_SHOWN: dict[Reads, str] = {
+    "question": """\
+{%- if '- `' in message.content %}{{ message.content.split('- `')[1].split('`')[0] }}: {% endif -%}
+{{ message.content.split('Question: ')[-1].split('\\n\\n')[0] }}""",
+    "prompt": "{{- message.content }}",
+}
+_SHOWN_OUTPUT: dict[Reads, int] = {"question": 60, "prompt": 2000}  # letters, at its end
+_CHAT_TEMPLATE = """\
 {%- if tools %}<|tools|>{% endif -%}
 {%- for message in messages -%}
 {%- if message.role == 'user' -%}
 <|user|>
-{%- if '- `' in message.content %}{{ message.content.split('- `')[1].split('`')[0] }}: {% endif -%}
-{{ message.content.split('Question: ')[-1].split('\\n\\n')[0] }}<|end|>
+SHOWN<|end|>
 {%- elif message.role == 'assistant' -%}
 <|says|>
 {%- if message.tool_calls %}{{ message.tool_calls[0].function.arguments.code }}
 {%- else %}{{ message.content }}{% endif %}<|end|>
 {%- elif message.role == 'tool' -%}
-<|output|>{{ message.content[-60:] }}<|end|>
+<|output|>{{ message.content[-LETTERS:] }}<|end|>
 {%- endif -%}
 {%- endfor -%}
 {%- if add_generation_prompt %}<|says|>{% endif -%}"""
@@ -74,11 +84,26 @@ class Shape(Frozen):
 
 
 def question(prompt: str) -> str:
-    """Return what the chat template keeps of a task's prompt."""
+    """Return the question of a task's prompt, which is what the chat template keeps of it."""
     return prompt.rsplit("Question: ", maxsplit=1)[-1].split("\n\n", maxsplit=1)[0]
 
 
-def make_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
+def shown(task: TaskSpec, image_description: str, reads: Reads) -> str:
+    """Return what the model is shown of a task."""
+    if reads == "question":
+        return question(task.prompt)
+    return opening_messages(task, image_description)[-1].content or ""
+
+
+def chat_template(reads: Reads) -> str:
+    """Return the template that shows so much of a task."""
+    whole = _CHAT_TEMPLATE.replace("SHOWN", _SHOWN[reads])
+    return whole.replace("LETTERS", str(_SHOWN_OUTPUT[reads]))
+
+
+def make_tokenizer(
+    texts: Iterable[str], vocabulary: int, reads: Reads = "question"
+) -> PreTrainedTokenizerFast:
     """Train a tokenizer (BPE, bytes where nothing else fits) that has the chat template.
 
     Equal texts give equal tokenizers: last letters are told as if they were special tokens, since
@@ -111,7 +136,7 @@ def make_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizer
         eos_token=END,
         clean_up_tokenization_spaces=False,
     )
-    tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer.chat_template = chat_template(reads)
     tokenizer.response_template = RESPONSE_TEMPLATE
     return tokenizer
 
@@ -129,20 +154,29 @@ def _with_bytes(bpe: Tokenizer) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(told))
 
 
-def write_fresh(folder: Path, texts: Iterable[str], shape: Shape, seed: int) -> int:
+def llama_config(shape: Shape, vocabulary: int) -> dict[str, Any]:
+    """Return the arguments of `LlamaConfig` that tell a model's size.
+
+    Logits of wider models are as far apart at the start: their embeddings are smaller.
+    """
+    return {
+        "vocab_size": vocabulary, "hidden_size": shape.width,
+        "intermediate_size": shape.width * 8 // 3 // 16 * 16,
+        "num_hidden_layers": shape.layers, "num_attention_heads": shape.heads,
+        "max_position_embeddings": shape.context, "tie_word_embeddings": True,
+        "initializer_range": 0.05 * (128 / shape.width) ** 0.5,
+    }  # fmt: skip
+
+
+def write_fresh(
+    folder: Path, texts: Iterable[str], shape: Shape, seed: int, reads: Reads = "question"
+) -> int:
     """Write tokenizer and random weights; return the number of parameters."""
-    tokenizer = make_tokenizer(texts, shape.vocabulary)
+    tokenizer = make_tokenizer(texts, shape.vocabulary, reads)
     torch.manual_seed(seed)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(tokenizer), hidden_size=shape.width,
-            intermediate_size=shape.width * 8 // 3 // 16 * 16, num_hidden_layers=shape.layers,
-            num_attention_heads=shape.heads, max_position_embeddings=shape.context,
-            tie_word_embeddings=True, initializer_range=0.05,
-            pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
-            bos_token_id=None,
-        )
-    )  # fmt: skip
+    told = llama_config(shape, len(tokenizer))
+    ends = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    model = LlamaForCausalLM(LlamaConfig(**told, **ends, bos_token_id=None))
     nn.init.constant_(model.model.norm.weight, SHARPNESS)
     staged = folder.with_name(f".{folder.name}-staged")  # what is there is whole
     shutil.rmtree(staged, ignore_errors=True)

@@ -35,7 +35,7 @@ from rich.console import Console
 
 from benchside.curves import EvaluationRow
 from benchside.errors import InputError, StoreError
-from benchside.library import load_suite
+from benchside.library import load_suite, made_by_family
 from benchside.manifests import manifest
 from benchside.preparing import Wanted, prepare_all
 from benchside.store import write_atomically
@@ -44,7 +44,6 @@ from benchside_training.evaluation_rows import write_evaluations
 from benchside_training.nano.attempts import Attempts
 from benchside_training.nano.config import NanoConfig
 from benchside_training.nano.curriculum import (
-    SUITES,
     UNSEEN_SUITE,
     USUAL_HOME,
     AskedTask,
@@ -55,16 +54,15 @@ from benchside_training.nano.curriculum import (
     some,
 )
 from benchside_training.nano.episodes import (
-    LIMITS,
-    MAX_TOKENS,
     PARALLEL,
+    Playing,
     Run,
     play_model,
     play_teacher,
     scored,
     success,
 )
-from benchside_training.nano.fresh import question, write_fresh
+from benchside_training.nano.fresh import shown, write_fresh
 from benchside_training.nano.recovery import Recovery
 from benchside_training.rl_config import RlConfig
 
@@ -137,7 +135,7 @@ class Nano:
         learned = self._prepared()
         self._say("the teacher plays")
         taught = some(learned.parts["taught"], self.config.taught)
-        teacher = play_teacher(self.out / "teacher", taught, seed=0)
+        teacher = play_teacher(self.out / "teacher", taught, 0, self.config.limits)
         self._say(f"{len(teacher)} episodes, {_solved(teacher):.0%} of them right")
         self._base(taught)
         self._mixed(self._examples("solved", ("solved",), 1))  # before the jobs that want them
@@ -182,7 +180,20 @@ class Nano:
 
     @property
     def _learned(self) -> Curriculum:
-        return _curriculum(self.home, self.usual_home)
+        return _curriculum(tuple(self.config.sizes), self.home, self.usual_home)
+
+    @property
+    def _playing(self) -> Playing:
+        return Playing(self.config.device, self.config.limits, self.config.max_tokens)
+
+    @property
+    def _trained(self) -> dict[str, Any]:
+        """What all recipes on transformers' trainer are told alike."""
+        config = self.config
+        return {
+            "max_tokens": config.shape.context, "precision": config.precision,
+            "device": config.device,
+        }  # fmt: skip
 
     @property
     def _base_model(self) -> Path:
@@ -209,15 +220,18 @@ class Nano:
             )  # fmt: skip
 
     def _prepared(self) -> Curriculum:
-        usual = [manifest(name) for name in (*SUITES, UNSEEN_SUITE)]
+        usual = [manifest(name) for name in (*self.config.sizes, UNSEEN_SUITE)]
         self._say("preparing suites as users have them")
         self._prepare([Wanted(one, one.seed, one.size) for one in usual], self.usual_home)
         self._say("preparing the families to learn")
         wanted = []
         for name, size in self.config.sizes.items():
             whole = load_suite(name, self.usual_home)
-            families = shortest_families(whole, self.config.families)
-            wanted.append(Wanted(whole.manifest, whole.record.seed, size, families))
+            families: tuple[str, ...] = ()
+            if made_by_family(whole.manifest):
+                families = shortest_families(whole, self.config.families)
+            asked = whole.record.size if size is None else size
+            wanted.append(Wanted(whole.manifest, whole.record.seed, asked, families))
         self._prepare(wanted, self.home)
         return self._learned
 
@@ -232,10 +246,11 @@ class Nano:
     def _base(self, taught: list[AskedTask]) -> None:
         fresh = self.out / "fresh"
         if not (fresh / "config.json").exists():
-            texts = []
+            texts, reads = [], self.config.reads
             for suite, task in taught:
-                texts += [question(task.prompt), *suite.answer_key(task.task_id).solution]
-            parameters = write_fresh(fresh, texts, self.config.shape, seed=0)
+                told = shown(task, suite.image(task).description, reads)
+                texts += [told, *suite.answer_key(task.task_id).solution]
+            parameters = write_fresh(fresh, texts, self.config.shape, 0, reads)
             self._say(f"a fresh model: {parameters:,} parameters")
         data = self._examples("all", ("solved", "wrong", "truncated"), None)
         config = self.config
@@ -279,9 +294,8 @@ class Nano:
                 sft.SftConfig(
                     model=str(model), out=out, data=data, stage=stage, resume=resume, seed=seed,
                     epochs=epochs, learning_rate=rate, warmup_steps=50, weight_decay=0.01,
-                    batch=self.config.batch, max_tokens=self.config.shape.context,
-                    precision="float32", device="cpu", save_every=200, train_fraction=fraction,
-                    optimiser="muon",
+                    batch=self.config.batch, save_every=200, train_fraction=fraction,
+                    optimiser="muon", **self._trained,
                 )
             ),
         )  # fmt: skip
@@ -292,7 +306,7 @@ class Nano:
             played = self.out / "played" / f"sft-{seed}-to-learn"
             tasks = some(self._learned.parts["practised"], self.config.pair_tasks)
             self._say(f"seed {seed}: episodes for preference pairs")
-            play_model(tuned, seed, Run(played, tasks, self.config.pair_samples))
+            play_model(tuned, seed, self._playing, Run(played, tasks, self.config.pair_samples))
             folder = self.out / "pairs" / f"seed-{seed}"
             if not (folder / pairs.FILE).exists():
                 pairs.main(
@@ -306,7 +320,7 @@ class Nano:
                     model=str(tuned), out=out, resume=resume, seed=seed,
                     data=self.out / "pairs" / f"seed-{seed}" / pairs.FILE, epochs=2,
                     learning_rate=self.config.dpo_rate, batch=self.config.batch // 2,
-                    max_tokens=self.config.shape.context, precision="float32", device="cpu",
+                    **self._trained,
                 )
             ),
         )  # fmt: skip
@@ -314,13 +328,14 @@ class Nano:
     def _rl(self, method: Method, tuned: Path, seed: int) -> Path:
         out = self.out / f"seed-{seed}" / method
         config = {
-            "model": str(tuned), "out": out, "suites": SUITES, "stage": method, "method": method,
+            "model": str(tuned), "out": out, "suites": tuple(self.config.sizes),
+            "stage": method, "method": method,
             "seed": seed, "steps": self.config.rl_steps, "tasks": self.config.rl_tasks,
             "samples": self.config.rl_samples,
             "learning_rate": self.config.rl_rate,
             "rates": {"model.norm.weight": self.config.sharpening},
-            "max_tokens": MAX_TOKENS, "limits": LIMITS,
-            "parallel": PARALLEL, "device": "cpu",
+            "max_tokens": self.config.max_tokens, "limits": self.config.limits,
+            "parallel": PARALLEL, "device": self.config.device, "precision": self.config.precision,
             "update": {
                 "aggregation": "token" if method == "ppo" else "sequence",
                 "positive_weight": self.config.rl_positive,
@@ -344,7 +359,7 @@ class Nano:
         )  # fmt: skip
         tasks = some(self._learned.parts["held-out"], self.config.held_out)
         run = self.out / "played" / f"sft-{seed}-part-{part:g}"
-        [played] = play_model(model, seed, Run(run, tasks))
+        [played] = play_model(model, seed, self._playing, Run(run, tasks))
         self._say(f"sft on {part:.0%} of its examples: {_solved(played):.1%} solved")
         self._rows += [
             _row("sft", seed, "held-out", own, part) for _, own in played.groupby("suite")
@@ -367,13 +382,15 @@ class Nano:
         tuned = self.out / f"seed-{seed}" / "sft" / "model"
         graded = [f"{self.out}/played/sft-{seed}-to-learn"]
         graded += [f"{self.out}/seed-{seed}/{method}/rollouts/*" for method in RL_METHODS]
+        verifying = {
+            "epochs": config.verifier_epochs, "learning_rate": config.verifier_rate,
+            "batch": config.batch, **self._trained,
+        }  # fmt: skip
         attempts = Attempts(
-            self.out, self.usual_home, tuned, tuple(graded), seed, config.shape.context
+            self.out, self.usual_home, tuned, tuple(graded), seed, self._playing, verifying
         )
         self._say("a verifier, and what it chooses")
-        chooser = attempts.trained_verifier(
-            config.verifier_epochs, config.verifier_rate, config.batch
-        )
+        chooser = attempts.trained_verifier()
         tasks = some(self._learned.parts["held-out"], config.attempted)
         rows, found = attempts.played(tasks, config.attempts, chooser)
         self._rows += rows
@@ -398,8 +415,9 @@ class Nano:
             )
             for name, part, temperature in MEASURED
         ]  # fmt: skip
+        found = play_model(model, seed, self._playing, *runs)
         frames = []
-        for (name, *_), played in zip(MEASURED, play_model(model, seed, *runs), strict=True):
+        for (name, *_), played in zip(MEASURED, found, strict=True):
             self._say(
                 f"{method}, seed {seed}, {name}: {_solved(played):.1%} of {len(played)} solved"
             )
@@ -418,9 +436,9 @@ class Nano:
 
 
 @cache
-def _curriculum(home: Path, usual: Path) -> Curriculum:
+def _curriculum(names: tuple[str, ...], home: Path, usual: Path) -> Curriculum:
     """Read once for all jobs of a process: prepared suites stay as they are."""
-    return read_curriculum(home, usual)
+    return read_curriculum(names, home, usual)
 
 
 def _row(

@@ -27,14 +27,13 @@ from benchside.task_list import task_line
 from benchside_training.model_card import write_model_card
 from benchside_training.nano.config import NanoConfig
 from benchside_training.nano.curriculum import (
-    SUITES,
     USUAL_HOME,
     Curriculum,
     read_curriculum,
     solution,
 )
-from benchside_training.nano.episodes import Run, play_model, success
-from benchside_training.nano.fresh import question
+from benchside_training.nano.episodes import Playing, Run, play_model, success
+from benchside_training.nano.fresh import Reads
 from benchside_training.nano.results import percent
 from benchside_training.nano.shipped import HELD_OUT, WEIGHTS
 from benchside_training.recipe import run_recipe
@@ -52,12 +51,16 @@ A small llama that answers questions over hospital tables by writing Python and 
 kernel. It was trained from random weights by `make train-demo`, on tasks that Benchside generates
 itself: no person's data, no other model's weights or words. It is the policy `nano`:
 
-    benchside run registry units wards --limit 10 --policy nano --tasks {listed}"""
+    benchside run {suites} --limit 10 --policy nano --tasks {listed}"""
 LIMITS = """\
-It knows {families} families of questions in English over the schemas of `registry`, `units` and
-`wards`, and next to nothing else: see the columns of unseen templates and of the unseen suite. Its
-chat template shows it the question, the first table's name and the end of each output. It is there
+It knows {families} families of questions in English over what {suites} hold, and next to nothing
+else: see the columns of unseen templates and of the unseen suite. Its chat template shows it {read}
+and the end of each output. It is there
 to show how training works; its answers are fit for no other use, and for no patient."""
+
+READ: dict[Reads, str] = {
+    "question": "the question, the first table's name", "prompt": "the prompt",
+}  # fmt: skip
 
 
 class Practised(NamedTuple):
@@ -91,12 +94,13 @@ def ship(config: NanoConfig, weights: Path = WEIGHTS, console: Console | None = 
             fix="choose a smaller shape",
         )  # fmt: skip
     usual = config.out / USUAL_HOME
-    learned = read_curriculum(config.out / "home", usual)
-    suites = [load_suite(name, usual) for name in SUITES]
+    learned = read_curriculum(config.sizes, config.out / "home", usual)
+    suites = [load_suite(name, usual) for name in config.sizes]
     listed = {suite.name: unasked(suite, learned) for suite in suites}
     tasks = [(suite, suite.task(one)) for suite in suites for one in listed[suite.name]]
     run = config.out / "played" / f"shipped-{best.method}-{best.seed}"
-    [played] = play_model(model, 0, Run(run, tasks, temperature=0.0))
+    how = Playing(config.device, config.limits, config.max_tokens)
+    [played] = play_model(model, 0, how, Run(run, tasks, temperature=0.0))
     found = success(played)
     console.print(f"{best.method}, seed {best.seed}: {percent(found)} of {found.n} listed tasks")
     staged = weights.with_name(f".{weights.name}-staged")
@@ -144,11 +148,11 @@ def unasked(suite: Suite, learned: Curriculum) -> list[str]:
         for one in learned.parts[part]
         if one[0].name == suite.name
     ]
-    asked, solutions = {question(task.prompt) for _, task in known}, set(map(solution, known))
+    asked, solutions = {task.prompt for _, task in known}, set(map(solution, known))
     families = learned.families[suite.name]
     fresh = [
         (task.hash, task.task_id) for task in suite.tasks
-        if task.group in families and question(task.prompt) not in asked
+        if task.group in families and task.prompt not in asked
         and solution((suite, task)) not in solutions
     ]  # fmt: skip
     return [task_id for _, task_id in sorted(fresh)[:MOST_LISTED]]
@@ -177,8 +181,13 @@ def _summary(
         f"- {one.method}, seed {one.seed}: {one.solved:.1%} of what it practised" for one in ranked
     )
     return {
-        "What it is": ABOUT.format(listed=f"{WEIGHTS.name}/{HELD_OUT}"),
-        "Limits": LIMITS.format(families=sum(map(len, learned.families.values()))),
+        "What it is": ABOUT.format(
+            suites=" ".join(config.sizes), listed=f"{WEIGHTS.name}/{HELD_OUT}"
+        ),
+        "Limits": LIMITS.format(
+            families=sum(map(len, learned.families.values())),
+            suites=", ".join(f"`{name}`" for name in config.sizes), read=READ[config.reads],
+        ),
         "Licence": "Apache-2.0, as Benchside.",
         "Trained on": {
             **builds, **numbers, **families,

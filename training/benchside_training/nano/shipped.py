@@ -14,7 +14,7 @@ from benchside.policies.options import PolicyOptions
 from benchside_training.local.engine import Engine
 from benchside_training.local.loading import load
 from benchside_training.local.policy import OwnEnginePolicy
-from benchside_training.nano.episodes import MAX_TOKENS
+from benchside_training.nano.config import MAX_TOKENS
 
 WEIGHTS = Path(__file__).with_name("weights")
 HELD_OUT = "held_out.txt"
