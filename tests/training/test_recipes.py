@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, Trainer
+from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 from transformers.loss import loss_utils
 
 from benchside.curves import MetricsRow, load_curves
@@ -24,6 +24,7 @@ from benchside_training.sft import main as sft
 from benchside_training.token_batch import padded
 from benchside_training.token_scores import token_scores
 from benchside_training.trainer_log import memory_named
+from benchside_training.training_folder import TrainingFolder
 from tests.training.families import tokenizer_of
 from tests.training.test_render import example
 from tests.training.tiny import tiny_llama
@@ -284,3 +285,16 @@ def test_running_out_of_memory_is_named_and_other_errors_pass() -> None:
             raise error
     with pytest.raises(RuntimeError, match="shapes"), memory_named("sft"):
         raise RuntimeError("shapes do not fit")
+
+
+def test_one_process_trains_on_one_device(base: Path, examples: Path, tmp_path: Path) -> None:
+    """Where a machine has two GPUs, too."""
+
+    class OfTwo(TrainingArguments):
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            self._n_gpu = 2
+
+    config = config_of(SftConfig, model=str(base), data=examples, out=tmp_path, device="cpu")
+    assert config.trainer_arguments(OfTwo, TrainingFolder(tmp_path)).n_gpu == 1
+    assert config.trainer_arguments(TrainingArguments, TrainingFolder(tmp_path)).n_gpu == 0

@@ -122,8 +122,8 @@ def main(config: DpoConfig, on_step: Callable[[MetricsRow], None] = lambda _: No
         trainer = SampledTokensDpoTrainer(
             model=base.model,
             ref_model=copy.deepcopy(base.model) if config.lora is None else None,
-            args=TrlConfig(
-                **config.trainer_arguments(folder), beta=config.beta, loss_type=[config.loss]
+            args=config.trainer_arguments(
+                TrlConfig, folder, beta=config.beta, loss_type=[config.loss]
             ),
             train_dataset=Dataset.from_list(rows),
             data_collator=PairCollator(int(base.tokenizer.pad_token_id)),

@@ -7,12 +7,14 @@ from typing import Any, TypeVar
 
 import torch
 from pydantic import Field
+from transformers import TrainingArguments
 
 from benchside.task import Frozen
 from benchside_training.base_model import Lora, Precision
 from benchside_training.training_folder import TrainingFolder
 
 Datum = TypeVar("Datum")
+Arguments = TypeVar("Arguments", bound=TrainingArguments)
 BETAS = (0.9, 0.95)
 
 
@@ -58,10 +60,20 @@ class RecipeConfig(Frozen):
         """Return the share of the data that is asked for, at least one."""
         return data[: max(round(len(data) * self.train_fraction), 1)]
 
-    def trainer_arguments(self, folder: TrainingFolder) -> dict[str, Any]:
-        """Return the arguments that transformers' trainer is given."""
+    def trainer_arguments(
+        self, kind: type[Arguments], folder: TrainingFolder, **own: Any
+    ) -> Arguments:
+        """Return what transformers' trainer is told: one process trains on one device.
+
+        Left alone, it would split batches over all GPUs of a machine by `nn.DataParallel`, which
+        can neither count tokens nor make logits of some of them; `accelerate launch` uses them all.
+
+        Args:
+            kind: of the arguments.
+            own: of the recipe.
+        """
         on_cpu = self.device == "cpu" or not torch.accelerator.is_available()
-        return {
+        told = {
             "output_dir": str(folder.checkpoints), "seed": self.seed, "data_seed": self.seed,
             "num_train_epochs": self.epochs, "max_steps": self.max_steps or -1,
             "learning_rate": self.learning_rate, "lr_scheduler_type": "cosine",
@@ -74,3 +86,6 @@ class RecipeConfig(Frozen):
             "logging_steps": 1, "logging_nan_inf_filter": False, "report_to": "none",
             "save_strategy": "steps", "save_steps": self.save_every, "save_total_limit": 2,
         }  # fmt: skip
+        arguments: Arguments = kind(**told, **own)
+        arguments._n_gpu = min(arguments.n_gpu, 1)
+        return arguments

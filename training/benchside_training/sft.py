@@ -127,8 +127,9 @@ def main(config: SftConfig, on_step: Callable[[MetricsRow], None] = lambda _: No
             draw_lengths(rows, config.max_tokens, folder.path / "lengths.png")
         trainer = CountingSftTrainer(
             model=base.model,
-            args=TrlConfig(
-                **config.trainer_arguments(folder),
+            args=config.trainer_arguments(
+                TrlConfig,
+                folder,
                 max_length=config.max_tokens,
                 packing=config.packing,
                 train_sampling_strategy="group_by_length",

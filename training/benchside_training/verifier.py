@@ -152,7 +152,7 @@ def main(config: VerifierConfig, on_step: Callable[[MetricsRow], None] = lambda 
         solved = [float(one.outcome == "solved") for one in parts.trained]
         trainer = VerifierTrainer(
             model=model,
-            args=TrainingArguments(**config.trainer_arguments(folder), remove_unused_columns=False),
+            args=config.trainer_arguments(TrainingArguments, folder, remove_unused_columns=False),
             train_dataset=[
                 {"rows": rows, "solved": outcome}
                 for rows, outcome in zip(attempts, solved, strict=True)
