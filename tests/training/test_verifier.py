@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -24,13 +25,15 @@ from benchside_kernels.cell import CellResult, Submission
 from benchside_training.base_model import Lora, load_base
 from benchside_training.calibration import calibration, crossfitted, fit_temperature
 from benchside_training.evaluation_rows import evaluation_rows
-from benchside_training.example import example_of
+from benchside_training.example import example_of, scaffolded_places
 from benchside_training.examples import ExamplesConfig, read_examples
 from benchside_training.examples import main as make_examples
 from benchside_training.trained_verifier import (
+    Attempt,
     Scale,
     Shown,
     VerifierRecord,
+    attempt_of,
     attempts_batch,
     load_verifier,
     mean_logprobs,
@@ -149,7 +152,7 @@ def test_an_attempt_is_shown_up_to_its_submission_and_no_further() -> None:
     episode = attempt(3, 0, 8)
     for family in ("qwen", "gemma", "mistral"):
         tokenizer, stops = tokenizer_of(family), stop_ids_of(family)
-        (row,) = Shown(tokenizer, stops, 4096).rows(example_of(episode, "r").messages)
+        (row,) = Shown(tokenizer, stops, 4096).rows(attempt_of(example_of(episode, "r")))
         text = str(tokenizer.decode(row.input_ids))
         assert text.count("How many?") == 1
         assert "submit(8)" in str(tokenizer.decode(row.input_ids[row.loss_mask]))
@@ -158,9 +161,9 @@ def test_an_attempt_is_shown_up_to_its_submission_and_no_further() -> None:
         assert "The Python code." not in text, "no tools are told of"
         # with what follows the last message, it is the same
         whole = [*OPENING, episode.turns[0].action.message, *episode.turns[0].observations]
-        (again,) = Shown(tokenizer, stops, 4096).rows(whole)
+        (again,) = Shown(tokenizer, stops, 4096).rows(Attempt(whole))
         assert again.input_ids.tolist() == row.input_ids.tolist()
-        (cut,) = Shown(tokenizer, stops, 40).rows(whole)
+        (cut,) = Shown(tokenizer, stops, 40).rows(Attempt(whole))
         assert cut.input_ids.tolist() == [
             *row.input_ids[:10].tolist(),
             *row.input_ids[-30:].tolist(),
@@ -168,7 +171,25 @@ def test_an_attempt_is_shown_up_to_its_submission_and_no_further() -> None:
         seam = [*row.loss_mask[:10].tolist(), False, *row.loss_mask[-29:].tolist()]
         assert cut.loss_mask.tolist() == seam
     with pytest.raises(InputError, match="said nothing"):
-        Shown(tokenizer, stops, 4096).rows(OPENING)
+        Shown(tokenizer, stops, 4096).rows(Attempt(OPENING))
+
+
+def test_what_a_scaffold_wrote_itself_is_context_and_no_more() -> None:
+    """In a transcript, and while an episode runs, the same."""
+    said, other = attempt(3, 0, 8).turns[0], attempt(4, 0, 9).turns[0]
+    wrote = replace(other, action=other.action.model_copy(update={"scaffolded": True}))
+    episode = attempt(3, 0, 8).model_copy(update={"turns": (wrote, said)})
+    tokenizer, stops = tokenizer_of("qwen"), stop_ids_of("qwen")
+    shown = Shown(tokenizer, stops, 4096)
+    (row,) = shown.rows(attempt_of(example_of(episode, "r")))
+    assert "submit(9)" in str(tokenizer.decode(row.input_ids))
+    counted = str(tokenizer.decode(row.input_ids[row.loss_mask]))
+    assert "submit(8)" in counted and "submit(9)" not in counted
+    conversation = Conversation(episode.task, tuple(OPENING), episode.turns)
+    places = scaffolded_places(conversation.opening, conversation.turns)
+    assert places == example_of(episode, "r").scaffolded == (len(OPENING),)
+    with pytest.raises(InputError, match="said nothing"):
+        shown.rows(Attempt(conversation.messages[:2], places))
 
 
 def test_a_step_of_several_parts_has_the_loss_of_the_whole(
@@ -184,7 +205,7 @@ def test_a_step_of_several_parts_has_the_loss_of_the_whole(
     config = config_of(base, examples, tmp_path / "whole")
     parts = parted(read_examples(examples), config)
     shown = Shown(loaded.tokenizer, loaded.stop_ids, config.max_tokens)
-    attempts = [shown.rows(one.messages) for one in parts.trained]
+    attempts = [shown.rows(attempt_of(one)) for one in parts.trained]
     with torch.no_grad():
         means = mean_logprobs(loaded.model.eval(), attempts_batch(attempts, 0))
     told = json.loads((tmp_path / "whole" / "model" / "verifier.json").read_text())["scale"]
@@ -197,7 +218,7 @@ def test_the_logit_of_an_attempt_is_the_mean_log_probability_of_what_was_said(ba
     model = loaded.model.eval()
     shown = Shown(loaded.tokenizer, loaded.stop_ids, 4096)
     episodes = [attempt(3, 0, 8), attempt(4, 0, 9999999)]
-    attempts = [shown.rows(example_of(one, "r").messages) for one in episodes]
+    attempts = [shown.rows(attempt_of(example_of(one, "r"))) for one in episodes]
     by_hand = []
     for (row,) in attempts:
         with torch.no_grad():
@@ -352,7 +373,7 @@ def test_a_training_goes_on_exactly_and_adapters_are_loaded(
     with pytest.raises(KeyboardInterrupt):
         train(parts, stop_after(1))
     resumed = train(parts.model_copy(update={"resume": True}))
-    attempts = [example_of(attempt(100, 0, 8), "r").messages]
+    attempts = [attempt_of(example_of(attempt(100, 0, 8), "r"))]
     assert (whole / "adapter_config.json").is_file()
     first, second = (load_verifier(one, "cpu").probabilities(attempts) for one in (whole, resumed))
     assert first == second

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import takewhile
+from collections.abc import Sequence
+from itertools import accumulate, takewhile
 
 from pydantic import JsonValue
 
 from benchside.episode import Episode, Outcome, Submitted
 from benchside.manner import ProtocolName
-from benchside.policy import Action, Message, Remark, ToolName
+from benchside.policy import Action, Message, Remark, ToolName, Turn
 from benchside.task import Frozen, Sensitivity, Split, content_hash
 
 
@@ -23,6 +24,7 @@ class Example(Frozen):
         unlearned: places among the messages of assistant messages that stand in the context, but
             are not to be imitated: no action could be made of them, a scaffold held them back, or
             wrote them itself.
+        scaffolded: of them, those that a scaffold wrote itself.
         licence, sensitivity: of the task.
         group: of the task; None in sets of before.
         submission: what the episode submitted.
@@ -44,6 +46,7 @@ class Example(Frozen):
     tools: tuple[ToolName, ...]
     messages: tuple[Message, ...]
     unlearned: tuple[int, ...]
+    scaffolded: tuple[int, ...] = ()
     protocol: ProtocolName = "native"
     group: str | None = None
     submission: Submitted | None = None
@@ -105,11 +108,21 @@ def example_of(episode: Episode, run: str, score: float | None = None) -> Exampl
         tools=episode.tools,
         messages=tuple(messages),
         unlearned=tuple(unlearned),
+        scaffolded=scaffolded_places(episode.opening, episode.turns),
         protocol=episode.protocol,
         group=task.group,
         submission=episode.submission,
         score=score,
         parent=episode.parent,
+    )
+
+
+def scaffolded_places(opening: Sequence[Message], turns: Sequence[Turn]) -> tuple[int, ...]:
+    """Return the places among an episode's messages of those that a scaffold wrote itself."""
+    lengths = [1 + len(turn.observations) for turn in turns]
+    starts = accumulate(lengths, initial=len(opening))
+    return tuple(
+        place for place, turn in zip(starts, turns, strict=False) if turn.action.scaffolded
     )
 
 

@@ -20,7 +20,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from peft import AutoPeftModelForCausalLM
@@ -38,6 +38,7 @@ from benchside.policy import Conversation, Message
 from benchside.scaffolds.verifier import Scored
 from benchside.task import Frozen
 from benchside_training.calibration import Calibration
+from benchside_training.example import Example, scaffolded_places
 from benchside_training.local.loading import device_of, dtype_of, end_ids, first_line, weights_of
 from benchside_training.render import Renderer, Row
 from benchside_training.token_batch import TokenBatch, padded
@@ -76,6 +77,22 @@ class VerifierRecord(Frozen):
     calibration: Calibration
 
 
+class Attempt(NamedTuple):
+    """The conversation of an attempt.
+
+    Args:
+        scaffolded: places among the messages of those that a scaffold wrote itself.
+    """
+
+    messages: Sequence[Message]
+    scaffolded: Sequence[int] = ()
+
+
+def attempt_of(example: Example) -> Attempt:
+    """Return the attempt of which an example tells."""
+    return Attempt(example.messages, example.scaffolded)
+
+
 class Shown:
     """What a verifier is shown of attempts, for its tokenizer.
 
@@ -89,20 +106,22 @@ class Shown:
         self._renderer = Renderer(tokenizer, stop_ids)
         self._max_tokens = max_tokens
 
-    def rows(self, messages: Sequence[Message]) -> list[Row]:
-        """Return rows of at most `max_tokens`, in which all that the policy said counts.
+    def rows(self, attempt: Attempt) -> list[Row]:
+        """Return rows of at most `max_tokens`, in which all that the policy itself said counts.
 
         Args:
-            messages: of the attempt; what follows the assistant's last one is not shown.
+            attempt: what follows the assistant's last message is not shown.
 
         Raises:
             InputError: nothing was said.
             InputError, PolicyError: the chat template refuses the conversation.
         """
-        rows = self._renderer.conversation_rows(messages, frozenset(), ())
-        if not rows:
+        messages, scaffolded = attempt
+        rows = self._renderer.conversation_rows(messages, frozenset(scaffolded), ())
+        cut = [self._cut(row) for row in rows]
+        if not any(row.loss_mask.any() for row in cut):
             raise InputError("the policy said nothing in this attempt", value=len(messages))
-        return [self._cut(row) for row in rows]
+        return cut
 
     def _cut(self, row: Row) -> Row:
         if len(row) <= self._max_tokens:
@@ -132,8 +151,8 @@ class TrainedVerifier:
         self._pad_id = int(tokenizer.pad_token_id)
         self._running = threading.Lock()  # tokenizers are not to be used by two threads
 
-    def probabilities(self, attempts: Sequence[Sequence[Message]]) -> list[float]:
-        """Return the score of each attempt, given by its messages."""
+    def probabilities(self, attempts: Sequence[Attempt]) -> list[float]:
+        """Return the score of each attempt."""
         with self._running, torch.no_grad():
             batch = attempts_batch(list(map(self._shown.rows, attempts)), self._pad_id)
             logits = self.record.scale.logits(mean_logprobs(self._model, batch))
@@ -144,7 +163,9 @@ class TrainedVerifier:
         result = conversation.turns[-1].result if conversation.turns else None
         if result is None or result.submission is None:
             return Scored(0.0)
-        (found,) = await asyncio.to_thread(self.probabilities, [conversation.messages])
+        scaffolded = scaffolded_places(conversation.opening, conversation.turns)
+        attempt = Attempt(conversation.messages, scaffolded)
+        (found,) = await asyncio.to_thread(self.probabilities, [attempt])
         return Scored(found)
 
     def refuse_trained_on(self, tasks: Sequence[tuple[str, str]], where: object) -> None:

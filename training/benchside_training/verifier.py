@@ -53,6 +53,7 @@ from benchside_training.trained_verifier import (
     Scale,
     Shown,
     VerifierRecord,
+    attempt_of,
     attempts_batch,
     mean_logprobs,
 )
@@ -132,7 +133,7 @@ def main(config: VerifierConfig, on_step: Callable[[MetricsRow], None] = lambda 
     pad_id = int(base.tokenizer.pad_token_id)
     parts = parted(config.used(read_examples(config.data)), config)
     shown = Shown(base.tokenizer, base.stop_ids, config.max_tokens)
-    attempts = [shown.rows(one.messages) for one in parts.trained]
+    attempts = [shown.rows(attempt_of(one)) for one in parts.trained]
     folder = TrainingFolder(config.out)
     asked: dict[str, JsonValue] = {
         "config": config.model_dump(mode="json", exclude={"out", "resume"}),
@@ -164,7 +165,7 @@ def main(config: VerifierConfig, on_step: Callable[[MetricsRow], None] = lambda 
         log = TrainerLog(folder, config.stage, config.seed, trainer, on_step)
         trainer.add_callback(log)
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        held_out = [shown.rows(one.messages) for one in parts.held_out]
+        held_out = [shown.rows(attempt_of(one)) for one in parts.held_out]
         means = _means(trainer.model, held_out, pad_id, config.batch)
         temperature, found = _measured(trainer.scale.logits(means), parts.held_out)
         names = {name for one in parts.trained for name in (one.task_hash, _task_name(one))}

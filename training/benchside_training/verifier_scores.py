@@ -24,7 +24,7 @@ from benchside.transcript import read_transcript
 from benchside.verifier_score import FILE, VerifierScore
 from benchside_training.example import example_of
 from benchside_training.recipe import run_recipe
-from benchside_training.trained_verifier import TrainedVerifier, load_verifier
+from benchside_training.trained_verifier import TrainedVerifier, attempt_of, load_verifier
 
 
 class VerifierScoresConfig(Frozen):
@@ -93,7 +93,7 @@ def _scored(
     """The scores of some episodes; what submitted nothing gets 0 without being read."""
     episodes = [read_transcript(folder.path / row.transcript) for row in rows]
     answered = {
-        one.episode_id: example_of(one, folder.path.name).messages
+        one.episode_id: attempt_of(example_of(one, folder.path.name))
         for one in episodes
         if one.submission is not None
     }
