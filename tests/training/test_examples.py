@@ -110,6 +110,12 @@ def test_held_out_tasks_are_known_by_hash_by_id_and_by_wording(suite: Suite) -> 
         for number, word in enumerate(("alpha ", "beta ", "gamma ", "delta ", "eta ", "zeta "))
     ]
     assert HeldOut(framed).reason(_asking(one, frame)) is None
+    # nor where it is one suite of several that says it
+    others = [
+        _asking(one, question).model_copy(update={"suite": "other", "task_id": str(number)})
+        for number in range(60)
+    ]
+    assert HeldOut([*framed, *others]).reason(_asking(one, frame)) is None
 
 
 def _asking(task: TaskSpec, prompt: str) -> TaskSpec:

@@ -2,7 +2,8 @@
 
 A task is held out if it is the same task (by hash, or by id, since other limits give another hash)
 or if its question is nearly that of one: most 10-grams of its words are those of *one* held-out
-question. 10-grams that many held-out tasks share (instructions, conventions) count for nothing.
+question. 10-grams that many held-out tasks of one suite share (its instructions, its conventions)
+count for nothing.
 
 Source of the measure: T. Brown et al., Language Models are Few-Shot Learners (2020), appendix C.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from benchside.gate.leakage import COMMON, MOST_SHARED, grams
 from benchside.task import TaskSpec
@@ -29,16 +30,18 @@ class HeldOut:
     def __init__(self, tasks: Iterable[TaskSpec]):
         self._hashes: set[str] = set()
         self._ids: set[tuple[str, str]] = set()
-        questions: dict[str, set[int]] = {}
+        questions: dict[str, dict[str, set[int]]] = defaultdict(dict)  # by suite
         for task in tasks:
             self._hashes.add(task.hash)
             self._ids.add((task.suite, task.task_id))
-            questions[f"{task.suite}/{task.task_id}"] = _grams(task.prompt)
-        said = Counter(gram for own in questions.values() for gram in own)
-        fewest = max(COMMON * len(questions), FEWEST_FRAMED)
-        self._frame = {gram for gram, count in said.items() if count >= fewest}
-        self._asked = {name: own - self._frame for name, own in questions.items()}
-        self._askers: dict[int, list[str]] = defaultdict(list)
+            questions[task.suite][task.task_id] = _grams(task.prompt)
+        self._frame = {gram for own in questions.values() for gram in _frame(own.values())}
+        self._asked = {
+            (suite, task_id): grams_ - self._frame
+            for suite, own in questions.items()
+            for task_id, grams_ in own.items()
+        }
+        self._askers: dict[int, list[tuple[str, str]]] = defaultdict(list)
         for name, own in self._asked.items():
             for gram in own:
                 self._askers[gram].append(name)
@@ -62,8 +65,15 @@ class HeldOut:
         shared = {name: len(own & self._asked[name]) for name in sorted(able)}
         name = max(shared, key=lambda name: shared[name], default=None)
         if name is not None and shared[name] >= fewest:
-            return f"asks nearly what held-out task {name} asks"
+            return f"asks nearly what a held-out task of {name[0]} asks"
         return None
+
+
+def _frame(questions: Collection[set[int]]) -> set[int]:
+    """The 10-grams that so many questions of a suite share that they tell nothing of any."""
+    said = Counter(gram for own in questions for gram in own)
+    fewest = max(COMMON * len(questions), FEWEST_FRAMED)
+    return {gram for gram, count in said.items() if count >= fewest}
 
 
 def _grams(prompt: str) -> set[int]:
