@@ -6,7 +6,6 @@ import copy
 import pytest
 import torch
 
-from benchside_training.accelerator import device_name
 from benchside_training.local.engine import Engine
 from benchside_training.local.sampling import Sampling
 from benchside_training.local.sequence import Sampled
@@ -34,10 +33,6 @@ def sampled(model: torch.nn.Module) -> list[Sampled]:
             await engine.aclose()
 
     return asyncio.run(turns())
-
-
-def test_it_has_a_name() -> None:
-    assert device_name("cuda") == torch.cuda.get_device_name()
 
 
 def test_the_same_tokens_are_sampled() -> None:

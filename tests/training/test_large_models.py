@@ -4,8 +4,8 @@
 same kind, but tiny, goes the same way.
 """
 
-import gc
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from benchside.curves import load_curves
 from benchside.library import prepare
 from benchside.manifests import read_yaml
 from benchside_training import rl, sft
+from benchside_training.accelerator import free_memory
 from benchside_training.memory_plan import GIB
 from benchside_training.rl_config import RlConfig
 from benchside_training.sft import SftConfig
@@ -33,7 +34,7 @@ class Size(NamedTuple):
     """A shape, where it runs, and what is changed in the recipes for it.
 
     Args:
-        letters: of a row's observation, which the tests' tokenizers give a token each.
+        letters: said in a row's first turn; the tests' tokenizers give each a token.
     """
 
     config: Qwen2Config
@@ -52,7 +53,7 @@ SIZES = {
     "tiny": Size(
         TINY, "cpu", 300, {"accumulate": 2}, {"tasks": 2, "samples": 2, "max_tokens": 8}
     ),
-    "7b": Size(QWEN_7B, "cuda", 6500, {}, {"tasks": 8}),
+    "7b": Size(QWEN_7B, "cuda", 6500, {}, {}),
 }  # fmt: skip
 
 
@@ -64,7 +65,7 @@ def size(request: pytest.FixtureRequest) -> Size:
 
 
 @pytest.fixture
-def base(size: Size, tmp_path: Path) -> Path:
+def base(size: Size, tmp_path: Path) -> Iterator[Path]:
     """Random weights in bfloat16, with the tokenizer and template of the tests."""
     folder, tokenizer = tmp_path / "base", tokenizer_of("qwen")
     size.config.eos_token_id = tokenizer.eos_token_id
@@ -75,8 +76,10 @@ def base(size: Size, tmp_path: Path) -> Path:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     del model
-    gc.collect()  # the GPU's memory is the training's
-    return folder
+    free_memory()  # is the training's
+    yield folder
+    shutil.rmtree(folder)  # pytest would keep three of them
+    free_memory()
 
 
 # between peft and transformers; nothing that we call
@@ -113,11 +116,11 @@ def test_a_step_of_grpo_with_adapters(size: Size, base: Path, tmp_path: Path) ->
 
 
 def long_examples(folder: Path, letters: int, number: int) -> Path:
-    """Examples whose first cell has printed so much."""
+    """Examples in whose first turn so much was said."""
     one = example()
     messages = list(one.messages)
-    seen = next(place for place, own in enumerate(messages) if own.role == "tool")
-    messages[seen] = messages[seen].model_copy(update={"content": "7 " * (letters // 2)})
+    said = next(place for place, own in enumerate(messages) if own.role == "assistant")
+    messages[said] = messages[said].model_copy(update={"content": "7 " * (letters // 2)})
     line = one.model_copy(update={"messages": tuple(messages)}).model_dump_json()
     path = folder / "examples.jsonl"
     path.write_text(f"{line}\n" * number)

@@ -287,6 +287,11 @@ def test_running_out_of_memory_is_named_and_other_errors_pass() -> None:
         raise RuntimeError("shapes do not fit")
 
 
+def test_one_of_several_gpus_is_not_chosen_by_its_number() -> None:
+    with pytest.raises(ValueError, match="CUDA_VISIBLE_DEVICES: cuda:1"):
+        config_of(SftConfig, model="m", data="d.jsonl", out="o", device="cuda:1")
+
+
 def test_one_process_trains_on_one_device(base: Path, examples: Path, tmp_path: Path) -> None:
     """Where a machine has two GPUs, too."""
 

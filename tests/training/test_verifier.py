@@ -190,6 +190,11 @@ def test_what_a_scaffold_wrote_itself_is_context_and_no_more() -> None:
     assert places == example_of(episode, "r").scaffolded == (len(OPENING),)
     with pytest.raises(InputError, match="said nothing"):
         shown.rows(Attempt(conversation.messages[:2], places))
+    # what it wrote last takes no room from what the policy said
+    ended = episode.model_copy(update={"turns": (said, wrote)})
+    (alone,) = Shown(tokenizer, stops, 60).rows(attempt_of(example_of(attempt(3, 0, 8), "r")))
+    (cut,) = Shown(tokenizer, stops, 60).rows(attempt_of(example_of(ended, "r")))
+    assert cut.input_ids.tolist() == alone.input_ids.tolist() and cut.loss_mask.any()
 
 
 def test_a_step_of_several_parts_has_the_loss_of_the_whole(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import platform
 import time
 
@@ -31,10 +32,25 @@ def device_name(asked: str | None) -> str:
 
 
 def peak_tflops(name: str) -> float | None:
-    """Return the most that a device does in bfloat16, 1e12 operations a second; None: not known."""
+    """Return the most that a device does in bfloat16, 1e12 operations a second; None: not known.
+
+    Parts of a GPU (MIG) and those of laptops do less than their name says: they are not known.
+    """
+    if "MIG" in name or "Laptop" in name:
+        return None
     words = f" {name.replace('-', ' ')} "
     known = [one for one in PEAK_TFLOPS if f" {one} " in words]
     return PEAK_TFLOPS[max(known, key=len)] if known else None
+
+
+def free_memory() -> None:
+    """Give back what models that are done with have held of an accelerator's memory.
+
+    They are parts of cycles, and torch keeps what they leave for itself.
+    """
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 class StepMeter:

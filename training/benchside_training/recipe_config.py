@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from transformers import TrainingArguments
 
 from benchside.task import Frozen
@@ -32,7 +32,7 @@ class RecipeConfig(Frozen):
         max_tokens: longer rows are left out, never cut.
         gradient_checkpointing: less memory, about a third more time.
         save_every: steps between checkpoints; the last two are kept.
-        device: "cpu", or None for an accelerator where there is one.
+        device: "cpu", "cuda", or None for an accelerator where there is one.
         train_fraction: share of the data that is used, from its beginning, for learning curves.
     """
 
@@ -55,6 +55,13 @@ class RecipeConfig(Frozen):
     save_every: int = Field(100, ge=1)
     device: str | None = None
     train_fraction: float = Field(1.0, gt=0, le=1)
+
+    @field_validator("device")
+    @classmethod
+    def _is_no_number(cls, device: str | None) -> str | None:
+        if device is not None and ":" in device:
+            raise ValueError(f"write cuda, and choose the GPU by CUDA_VISIBLE_DEVICES: {device}")
+        return device
 
     def used(self, data: list[Datum]) -> list[Datum]:
         """Return the share of the data that is asked for, at least one."""

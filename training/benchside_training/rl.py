@@ -135,7 +135,9 @@ class _Training:
     async def run(self, first: int) -> None:
         """Train from a step on."""
         config, learner = self._config, self._learner
-        engine = Engine(learner.generator, max_batch=config.parallel)
+        engine = Engine(
+            learner.generator, max_batch=config.parallel, kv_memory_mib=config.kv_memory_mib
+        )
         try:
             await engine.update(learner.new_weights, first)
             async with (

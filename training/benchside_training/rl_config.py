@@ -67,6 +67,8 @@ class RlConfig(Frozen):
             training take turns. Otherwise playing goes on while the model is trained, with a copy
             of its weights, and what has become too old is dropped and counted.
         parallel: most episodes at a time.
+        kv_memory_mib: for their keys and values; None: half of what is free on a GPU beside the
+            model, an eighth of a CPU's memory.
         save_every: steps between checkpoints.
     """
 
@@ -95,6 +97,7 @@ class RlConfig(Frozen):
     held_out: HeldOut | None = None
     max_staleness: int = Field(0, ge=0)
     parallel: int = Field(16, ge=1)
+    kv_memory_mib: int | None = Field(None, ge=1)
     save_every: int = Field(10, ge=1)
     device: str | None = None
 

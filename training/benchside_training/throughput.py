@@ -3,9 +3,11 @@
     python -m benchside_training.throughput 'runs/nano/**'
 
 A table with one row for each training. Tokens and utilisation are those of the steps' training,
-without the episodes that reinforcement learning plays; episodes are counted over whole steps. The
-model's utilisation (MFU) counts 6 operations a parameter and input token, 4 where adapters alone
-are trained, and none for attention or for layers that are passed twice to save memory.
+without the episodes that reinforcement learning plays; steps that trained on nothing are left out.
+Episodes are counted over whole steps, but for those in which held-out tasks were played, too. The
+model's utilisation (MFU) counts 6 operations a parameter of its layers and input token, 4 where
+adapters alone are trained; as many for the head, but for tokens that are trained on; none for
+attention, nor for layers that are passed twice to save memory.
 
 Source: A. Chowdhery et al., PaLM (2022), appendix B.
 """
@@ -52,18 +54,21 @@ def _of(run: Path, steps: pd.DataFrame) -> dict[str, object]:
     record = _record(run)
     config = record.get("asked", {}).get("config", {})
     device = str(record.get("device", ""))
-    parameters = _parameters(run, config.get("model"))
+    layers, head, parameters = _parameters(run, config.get("model"))
     later = steps.iloc[1:] if len(steps) > 1 else steps  # the first one warms up
-    seconds = later["training_seconds"].fillna(later["seconds"])
-    given = _median(later["input_tokens"] / seconds)
+    played = later[later["success"].isna()]
+    trained = later[later["tokens"] > 0]
+    seconds = trained["training_seconds"].fillna(trained["seconds"])
     each = OPERATIONS_OF_ADAPTERS if config.get("lora") else OPERATIONS
-    peak = peak_tflops(device)
+    done = each * (layers * trained["input_tokens"] + head * trained["tokens"])
+    peak = peak_tflops(device) or float("nan")
     return {
         "training": str(run), "device": device, "parameters": parameters, "steps": len(steps),
-        "step_s": _median(later["seconds"]), "tokens_s": _median(later["tokens"] / seconds),
-        "input_tokens_s": given,
-        "mfu": float("nan") if peak is None else each * parameters * given / (peak * 1e12),
-        "episodes_s": _median(later["episodes"] / later["seconds"]),
+        "step_s": _median(later["seconds"]),
+        "tokens_s": _median(trained["tokens"] / seconds),
+        "input_tokens_s": _median(trained["input_tokens"] / seconds),
+        "mfu": _median(done / seconds) / (peak * 1e12),
+        "episodes_s": _median(played["episodes"] / played["seconds"]),
         "peak_gib": steps["peak_gib"].max(),
     }  # fmt: skip
 
@@ -80,15 +85,20 @@ def _record(run: Path) -> dict[str, Any]:
     return found
 
 
-def _parameters(run: Path, started_from: str | None) -> float:
-    """Parameters of the result, or of what it was started from; NaN where neither is there."""
+def _parameters(run: Path, started_from: str | None) -> tuple[float, float, float]:
+    """Parameters of the layers, of the head, and in all, embeddings included.
+
+    Of the result, or of what it was started from; NaN where neither is there.
+    """
     for model in filter(None, (str(run / "model"), started_from)):
         try:
             config = AutoConfig.from_pretrained(model, local_files_only=True)
         except (OSError, ValueError):
             continue
-        return float(parameter_count(config))
-    return float("nan")
+        text = config.get_text_config()
+        head, parameters = text.vocab_size * text.hidden_size, parameter_count(config)
+        return parameters - (1 if text.tie_word_embeddings else 2) * head, head, parameters
+    return float("nan"), float("nan"), float("nan")
 
 
 def show(found: pd.DataFrame, console: Console) -> None:

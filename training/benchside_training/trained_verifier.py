@@ -118,12 +118,14 @@ class Shown:
         """
         messages, scaffolded = attempt
         rows = self._renderer.conversation_rows(messages, frozenset(scaffolded), ())
-        cut = [self._cut(row) for row in rows]
-        if not any(row.loss_mask.any() for row in cut):
+        said = [row for row in rows if row.loss_mask.any()]
+        if not said:
             raise InputError("the policy said nothing in this attempt", value=len(messages))
-        return cut
+        return [self._cut(row) for row in said]
 
     def _cut(self, row: Row) -> Row:
+        end = int(row.loss_mask.nonzero().max()) + 1  # what follows changes no probability
+        row = Row(row.input_ids[:end], row.loss_mask[:end])
         if len(row) <= self._max_tokens:
             return row
         head = self._max_tokens // HEAD

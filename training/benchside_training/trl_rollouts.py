@@ -110,7 +110,10 @@ class TrlRollouts:
         return dict(columns)
 
     async def _open(self) -> None:
-        engine = Engine(self.loaded.model, max_batch=self.config.parallel)
+        engine = Engine(
+            self.loaded.model, max_batch=self.config.parallel,
+            kv_memory_mib=self.config.kv_memory_mib,
+        )  # fmt: skip
         self._owned.push_async_callback(engine.aclose)
         self._engine = engine
         self._rollouts = await self._owned.enter_async_context(

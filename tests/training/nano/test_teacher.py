@@ -40,3 +40,8 @@ def test_a_slip_is_still_sql_that_runs(number: int) -> None:
         else:
             exec(cell, state)
     assert len(found) == 1
+
+
+def test_rows_are_not_submitted_where_there_are_none() -> None:
+    cells = ("n = len(trial)", "submit(n)")
+    assert {teacher.played(cells, random.Random(number)) for number in range(50)} == {cells}

@@ -25,6 +25,7 @@ from benchside.store import RunFolder
 from benchside.task_kernel import WARM_MODULES
 from benchside_kernels.backend import KernelMaker
 from benchside_kernels.makers import open_kernels
+from benchside_training.accelerator import free_memory
 from benchside_training.local.engine import Engine
 from benchside_training.local.loading import LocalModel, load
 from benchside_training.local.policy import LocalPolicy
@@ -67,7 +68,7 @@ def play_teacher(
         [(suite, [limited(task, limits)]) for suite, task in tasks],
         [teacher(suites, 0, seed)], 1, seed,
     )  # fmt: skip
-    parallel = 2 * (os.cpu_count() or 1)
+    parallel = min(2 * (os.cpu_count() or 1), 32)
     return asyncio.run(play({folder: asked}, seed, limits, parallel=parallel))[0]
 
 
@@ -83,7 +84,10 @@ def play_model(model: Path, seed: int, how: Playing, *runs: Run) -> list[pd.Data
         finally:
             await engine.aclose()
 
-    return asyncio.run(played())
+    try:
+        return asyncio.run(played())
+    finally:
+        free_memory()
 
 
 def _asked(

@@ -6,7 +6,7 @@ models that are large enough. Numbers and ids are one piece, and no piece holds 
 two words, which is put back when text is decoded: a word is the same token in a question and as the
 first one in quotes, so that copying it takes a single look.
 Years, months and days are pieces of their own, since most dates are rare; the present time, which
-is in most solutions, is two. An episode has about 100 tokens.
+is in most solutions, is two. With questions alone, an episode has about 100 tokens.
 """
 
 from __future__ import annotations

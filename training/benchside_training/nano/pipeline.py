@@ -40,6 +40,7 @@ from benchside.manifests import manifest
 from benchside.preparing import Wanted, prepare_all
 from benchside.store import write_atomically
 from benchside_training import dpo, examples, pairs, rl, sft
+from benchside_training.accelerator import free_memory
 from benchside_training.evaluation_rows import write_evaluations
 from benchside_training.nano.attempts import Attempts
 from benchside_training.nano.config import NanoConfig
@@ -211,11 +212,13 @@ class Nano:
             self.out.mkdir(parents=True, exist_ok=True)
             write_atomically(path, json.dumps(told, indent=1).encode())
         before = json.loads(path.read_text(encoding="utf-8"))
-        changed = [name for name in told if told[name] != before.get(name)]
+        usual = NanoConfig(out=self.out).model_dump(mode="json")  # of options that are new since
+        before = {name: before.get(name, usual[name]) for name in told}
+        changed = [name for name in told if told[name] != before[name]]
         if changed:
             raise InputError(
                 "the pipeline in this folder was begun with other options", where=path,
-                value=", ".join(f"{name}: {before.get(name)}" for name in changed),
+                value=", ".join(f"{name}: {before[name]}" for name in changed),
                 fix="go on with these, or choose another out",
             )  # fmt: skip
 
@@ -339,6 +342,8 @@ class Nano:
             "update": {
                 "aggregation": "token" if method == "ppo" else "sequence",
                 "positive_weight": self.config.rl_positive,
+                # sharp logits, rounded to bfloat16 by two ways of going through them
+                "most_kl": 1e-2 if self.config.precision == "float32" else 5e-2,
             },
         }  # fmt: skip
         return self._stage(
@@ -401,6 +406,7 @@ class Nano:
         if not (out / "model").exists():
             self._say(f"training {out.relative_to(self.out)}")
             make((out / "training.json").exists())
+            free_memory()
         return out / "model"
 
     def _measure(self, method: Method, seed: int, model: Path) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from benchside.row_file import readable_rows
 from benchside.store import RunFolder
 from benchside.task_list import task_line
 from benchside_training.model_card import write_model_card
-from benchside_training.nano.config import NanoConfig
+from benchside_training.nano.config import MAX_TOKENS, NanoConfig
 from benchside_training.nano.curriculum import (
     USUAL_HOME,
     Curriculum,
@@ -33,7 +33,6 @@ from benchside_training.nano.curriculum import (
     solution,
 )
 from benchside_training.nano.episodes import Playing, Run, play_model, success
-from benchside_training.nano.fresh import Reads
 from benchside_training.nano.results import percent
 from benchside_training.nano.shipped import HELD_OUT, WEIGHTS
 from benchside_training.recipe import run_recipe
@@ -51,16 +50,12 @@ A small llama that answers questions over hospital tables by writing Python and 
 kernel. It was trained from random weights by `make train-demo`, on tasks that Benchside generates
 itself: no person's data, no other model's weights or words. It is the policy `nano`:
 
-    benchside run {suites} --limit 10 --policy nano --tasks {listed}"""
+    benchside run registry units wards --limit 10 --policy nano --tasks {listed}"""
 LIMITS = """\
-It knows {families} families of questions in English over what {suites} hold, and next to nothing
-else: see the columns of unseen templates and of the unseen suite. Its chat template shows it {read}
-and the end of each output. It is there
+It knows {families} families of questions in English over the schemas of `registry`, `units` and
+`wards`, and next to nothing else: see the columns of unseen templates and of the unseen suite. Its
+chat template shows it the question, the first table's name and the end of each output. It is there
 to show how training works; its answers are fit for no other use, and for no patient."""
-
-READ: dict[Reads, str] = {
-    "question": "the question, the first table's name", "prompt": "the prompt",
-}  # fmt: skip
 
 
 class Practised(NamedTuple):
@@ -83,6 +78,12 @@ def ship(config: NanoConfig, weights: Path = WEIGHTS, console: Console | None = 
         raise InputError(
             "the pipeline in this folder is not finished", where="out", value=str(config.out),
             fix="make train-demo; it goes on where it was",
+        )  # fmt: skip
+    if config.reads != "question" or config.max_tokens != MAX_TOKENS:
+        raise InputError(
+            f"what ships reads questions alone and says at most {MAX_TOKENS} tokens in a turn",
+            where="out", value=f"reads {config.reads}, max_tokens {config.max_tokens}",
+            fix="ship a pipeline such as training/nano.yaml",
         )  # fmt: skip
     ranked = practised(config)
     best = ranked[0]
@@ -181,13 +182,8 @@ def _summary(
         f"- {one.method}, seed {one.seed}: {one.solved:.1%} of what it practised" for one in ranked
     )
     return {
-        "What it is": ABOUT.format(
-            suites=" ".join(config.sizes), listed=f"{WEIGHTS.name}/{HELD_OUT}"
-        ),
-        "Limits": LIMITS.format(
-            families=sum(map(len, learned.families.values())),
-            suites=", ".join(f"`{name}`" for name in config.sizes), read=READ[config.reads],
-        ),
+        "What it is": ABOUT.format(listed=f"{WEIGHTS.name}/{HELD_OUT}"),
+        "Limits": LIMITS.format(families=sum(map(len, learned.families.values()))),
         "Licence": "Apache-2.0, as Benchside.",
         "Trained on": {
             **builds, **numbers, **families,

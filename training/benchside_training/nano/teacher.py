@@ -2,8 +2,9 @@
 
 Two fifths of its episodes have one slip: a forgotten condition, a comparison the wrong way round,
 records counted instead of patients, a window off by one, all rows submitted instead of one value,
-or how many they are. In some others a column is misnamed first, and put right when the error is
-read. Whether an episode is right is for its grader to say: a slip need not change the answer.
+or how many they are; where a solution gives no occasion for any of these, it is played as it is. In
+some others a column is misnamed first, and put right when the error is read. Whether an episode is
+right is for its grader to say: a slip need not change the answer.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def played(cells: Cells, rng: random.Random) -> Cells:
     drawn = rng.random()
     if drawn < SLIP:
         slipped = [slip(cells) for slip in _SLIPS]
-        return rng.choice([made for made in slipped if made is not None and made != cells])
+        return rng.choice(
+            [made for made in slipped if made is not None and made != cells] or [cells]
+        )
     if drawn < SLIP + STUMBLE:
         return _stumble(cells) or cells
     return cells
@@ -85,11 +88,15 @@ def _is_off_by_one(cells: Cells) -> Cells | None:
 
 
 def _submits_all_rows(cells: Cells) -> Cells | None:
-    return (*cells[:-1], "submit(rows)")
+    return (*cells[:-1], "submit(rows)") if _has_rows(cells) else None
 
 
 def _submits_their_number(cells: Cells) -> Cells | None:
-    return (*cells[:-1], "submit(len(rows))")
+    return (*cells[:-1], "submit(len(rows))") if _has_rows(cells) else None
+
+
+def _has_rows(cells: Cells) -> bool:
+    return any(cell.startswith("rows = ") for cell in cells[:-1])
 
 
 def _stumble(cells: Cells) -> Cells | None:
