@@ -22,12 +22,12 @@ from benchside.runs import load_run
 from benchside.store import RunFolder
 from benchside.task_list import read_task_list
 from benchside_training.base_model import Precision
-from benchside_training.nano import attempts, episodes, pipeline
+from benchside_training.nano import attempts, episodes, pipeline, results
 from benchside_training.nano import ship as shipping
 from benchside_training.nano.config import SIZES, NanoConfig
 from benchside_training.nano.fresh import Shape
 from benchside_training.nano.jobs import side_by_side
-from benchside_training.nano.pipeline import Nano
+from benchside_training.nano.pipeline import MEASURED, Nano
 from benchside_training.nano.results import write_results
 from benchside_training.nano.shipped import HELD_OUT, make
 from benchside_training.nano.teacher import teacher
@@ -67,13 +67,16 @@ def test_a_tiny_pipeline_goes_on_where_it_was_interrupted_and_ships(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     config = NanoConfig(
-        out=Path("nano"), seeds=(0,), sizes=dict.fromkeys(SIZES, 400), device=device,
+        out=Path("nano"), seeds=(0,), sizes=dict.fromkeys(SIZES, 300), device=device,
         precision=precision, max_tokens=8,
         shape=Shape(vocabulary=400, width=32, layers=1, heads=2), base_epochs=1, sft_epochs=1,
         pair_tasks=30, pair_samples=4, rl_steps=2, rl_tasks=2, rl_samples=2, held_out=3, greedy=3,
         unseen=3, parts=(0.5,), attempted=6, attempts=4, verifier_epochs=1,
     )  # fmt: skip
     monkeypatch.setattr(shipping, "MAX_TOKENS", config.max_tokens)
+    monkeypatch.setattr(shipping, "MOST_LISTED", 9)
+    for module in (pipeline, results):  # the test below measures all parts
+        monkeypatch.setattr(module, "MEASURED", MEASURED[:2])
     model_plays = episodes.play_model
     monkeypatch.setattr(attempts, "play_model", play_as_the_teacher)
 
