@@ -35,9 +35,9 @@ class HeldOut:
             self._hashes.add(task.hash)
             self._ids.add((task.suite, task.task_id))
             questions[task.suite][task.task_id] = _grams(task.prompt)
-        self._frame = {gram for own in questions.values() for gram in _frame(own.values())}
+        self._frames = {suite: _frame(own.values()) for suite, own in questions.items()}
         self._asked = {
-            (suite, task_id): grams_ - self._frame
+            (suite, task_id): grams_ - self._frames[suite]
             for suite, own in questions.items()
             for task_id, grams_ in own.items()
         }
@@ -53,7 +53,7 @@ class HeldOut:
         """Return why a task must not be trained on; None if nothing is in the way."""
         if task.hash in self._hashes or (task.suite, task.task_id) in self._ids:
             return "is a held-out task"
-        own = _grams(task.prompt) - self._frame
+        own = _grams(task.prompt) - self._frames.get(task.suite, set())
         fewest = MOST_SHARED * len(own)
         # whoever shares that many has one of any larger number of grams: those that few ask
         rarest = sorted(own, key=lambda gram: len(self._askers.get(gram, ())))

@@ -89,7 +89,8 @@ class UpdateReport:
         groups, without_signal, unscored: as in `GroupAdvantages`; PPO has no groups.
         kl: to the reference, k3 estimate in nats per token; None without one.
         clipped: share of tokens whose ratio was beyond a clip in the last pass.
-        input_tokens: that went through the model and back, context included.
+        tokens: trained on, once for each pass, what `positive_weight` makes likelier included;
+            input_tokens: the same with their context.
         ratios: trainer against generator before the first step, on tokens of the version in
             training; None where all are older.
         effective_share: effective sample size over tokens, all tokens counted, before the first
@@ -164,6 +165,7 @@ def update(
     parameters = [one for group in optimiser.param_groups for one in group["params"]]
     of = total([part.batch for part in parts], config.aggregation, config.constant_length)
     batches = [*(part.batch for part in parts), *positives]
+    tokens = config.passes * sum(int(batch.loss_mask.sum()) for batch in batches)
     input_tokens = config.passes * sum(batch.tokens for batch in batches)
     ratios: Ratios | None = None
     effective_share: float | None = None
@@ -189,7 +191,7 @@ def update(
         report.groups,
         report.without_signal,
         report.unscored,
-        sums.tokens,
+        tokens,
         input_tokens,
         loss=sums.loss,
         entropy=sums.entropy / sums.tokens,

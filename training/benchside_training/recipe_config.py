@@ -18,6 +18,17 @@ Arguments = TypeVar("Arguments", bound=TrainingArguments)
 BETAS = (0.9, 0.95)
 
 
+def unnumbered(device: str | None) -> str | None:
+    """Return a device that transformers' trainer can be told of: it takes the first of its kind.
+
+    Raises:
+        ValueError: it is told by its number.
+    """
+    if device is not None and ":" in device:
+        raise ValueError(f"write cuda, and choose the GPU by CUDA_VISIBLE_DEVICES: {device}")
+    return device
+
+
 class RecipeConfig(Frozen):
     """Options of a training.
 
@@ -59,9 +70,7 @@ class RecipeConfig(Frozen):
     @field_validator("device")
     @classmethod
     def _is_no_number(cls, device: str | None) -> str | None:
-        if device is not None and ":" in device:
-            raise ValueError(f"write cuda, and choose the GPU by CUDA_VISIBLE_DEVICES: {device}")
-        return device
+        return unnumbered(device)
 
     def used(self, data: list[Datum]) -> list[Datum]:
         """Return the share of the data that is asked for, at least one."""

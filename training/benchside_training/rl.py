@@ -89,7 +89,7 @@ def main(
     learner = Learner(config)
     folder = TrainingFolder(config.out)
     asked: dict[str, JsonValue] = {
-        "config": config.model_dump(mode="json", exclude={"out", "resume"}),
+        "config": config.model_dump(mode="json", exclude={"out", "resume", "kv_memory_mib"}),
         "data": {suite.name: suite.record.build for suite in suites},
         "tasks": content_hash([task.hash for _, task in tasks]),
         "weights": learner.loaded.weights,

@@ -39,9 +39,8 @@ class MetricsRow(BaseModel):
         success, success_low, success_high: share of tasks solved, from 0 to 1, with its 95%
             interval, where the step was evaluated.
         entropy: of the policy, nats per token; kl: to the stage's first policy, nats per token.
-        tokens: trained on in this step; input_tokens: that went through the model and back for it,
-            context included and padding not, once for each pass. Of several processes, those of the
-            first one.
+        tokens: trained on in this step, once for each pass; input_tokens: the same with their
+            context, without padding. Of several processes, those of the first one.
         seconds: that it took; training_seconds: of them, those of the training, where episodes
             were played in others.
         peak_gib: most memory that tensors held on the accelerator.

@@ -23,6 +23,7 @@ TRAINING = Path(__file__).parents[3] / "training"
         ({"sizes": {"wards": 9, "rounds": 9}}, "rounds is there to be never learned"),
         ({"sizes": {"wards": 9, "power": None}}, "power: a question alone .* reads: prompt"),
         ({"sizes": {}}, "at least 1 item"),
+        ({"device": "cuda:1"}, "CUDA_VISIBLE_DEVICES: cuda:1"),
     ],
 )
 def test_suites_that_do_not_fit_are_refused(told: dict[str, Any], said: str) -> None:

@@ -22,12 +22,12 @@ from benchside.runs import load_run
 from benchside.store import RunFolder
 from benchside.task_list import read_task_list
 from benchside_training.base_model import Precision
-from benchside_training.nano import attempts, episodes, pipeline, results
+from benchside_training.nano import attempts, episodes, pipeline
 from benchside_training.nano import ship as shipping
 from benchside_training.nano.config import SIZES, NanoConfig
 from benchside_training.nano.fresh import Shape
 from benchside_training.nano.jobs import side_by_side
-from benchside_training.nano.pipeline import MEASURED, Nano
+from benchside_training.nano.pipeline import Nano
 from benchside_training.nano.results import write_results
 from benchside_training.nano.shipped import HELD_OUT, make
 from benchside_training.nano.teacher import teacher
@@ -75,8 +75,6 @@ def test_a_tiny_pipeline_goes_on_where_it_was_interrupted_and_ships(
     )  # fmt: skip
     monkeypatch.setattr(shipping, "MAX_TOKENS", config.max_tokens)
     monkeypatch.setattr(shipping, "MOST_LISTED", 9)
-    for module in (pipeline, results):  # the test below measures all parts
-        monkeypatch.setattr(module, "MEASURED", MEASURED[:2])
     model_plays = episodes.play_model
     monkeypatch.setattr(attempts, "play_model", play_as_the_teacher)
 
@@ -167,5 +165,5 @@ def test_suites_that_are_only_made_whole_are_learned_from_their_prompts(tmp_path
     with pytest.raises(InputError, match="not finished"):
         shipping.ship(config, tmp_path / "weights", console)
     (config.out / "results.json").write_text("{}")
-    with pytest.raises(InputError, match="reads prompt"):
+    with pytest.raises(InputError, match="power; prompt"):
         shipping.ship(config, tmp_path / "weights", console)

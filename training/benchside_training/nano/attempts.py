@@ -14,6 +14,7 @@ from benchside.curves import EvaluationRow
 from benchside.runs import load_run
 from benchside.statistics.scores import votes
 from benchside_training import examples, verifier, verifier_scores
+from benchside_training.accelerator import free_memory
 from benchside_training.evaluation_rows import evaluation_rows
 from benchside_training.nano.curriculum import AskedTask
 from benchside_training.nano.episodes import Playing, Run, play_model
@@ -55,13 +56,15 @@ class Attempts:
                 examples.ExamplesConfig(runs=self.graded, out=data, outcomes=("solved", "wrong")),
                 self.home,
             )
-        return verifier.main(
+        made = verifier.main(
             verifier.VerifierConfig(
                 model=str(self.model), data=data / examples.FILE, out=folder,
                 resume=(folder / "training.json").exists(), seed=self.seed, warmup_steps=10,
                 weight_decay=0.01, held_out=HELD_OUT, **self.verifying,
             )
         )  # fmt: skip
+        free_memory()
+        return made
 
     def played(
         self, tasks: list[AskedTask], samples: int, chooser: Path

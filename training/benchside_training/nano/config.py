@@ -6,13 +6,14 @@ import os
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from benchside.evaluation import LimitChoice
 from benchside.task import Frozen
 from benchside_training.base_model import Precision
 from benchside_training.nano.curriculum import UNSEEN_SUITE
 from benchside_training.nano.fresh import Reads, Shape
+from benchside_training.recipe_config import unnumbered
 
 SIZES: dict[str, int | None] = {"registry": 57_000, "units": 100_000, "wards": 100_000}
 MAX_TOKENS = 200
@@ -76,6 +77,11 @@ class NanoConfig(Frozen):
     verifier_epochs: float = Field(2.0, gt=0)
     verifier_rate: float = Field(1e-4, gt=0)
     unseen: int = Field(12, ge=1)
+
+    @field_validator("device")
+    @classmethod
+    def _is_no_number(cls, device: str | None) -> str | None:
+        return unnumbered(device)
 
     @model_validator(mode="after")
     def _suites_fit(self) -> Self:

@@ -25,7 +25,7 @@ from benchside.row_file import readable_rows
 from benchside.store import RunFolder
 from benchside.task_list import task_line
 from benchside_training.model_card import write_model_card
-from benchside_training.nano.config import MAX_TOKENS, NanoConfig
+from benchside_training.nano.config import MAX_TOKENS, SIZES, NanoConfig
 from benchside_training.nano.curriculum import (
     USUAL_HOME,
     Curriculum,
@@ -79,10 +79,12 @@ def ship(config: NanoConfig, weights: Path = WEIGHTS, console: Console | None = 
             "the pipeline in this folder is not finished", where="out", value=str(config.out),
             fix="make train-demo; it goes on where it was",
         )  # fmt: skip
-    if config.reads != "question" or config.max_tokens != MAX_TOKENS:
+    own = (config.reads, config.max_tokens, config.sizes.keys())
+    if own != ("question", MAX_TOKENS, SIZES.keys()):
         raise InputError(
-            f"what ships reads questions alone and says at most {MAX_TOKENS} tokens in a turn",
-            where="out", value=f"reads {config.reads}, max_tokens {config.max_tokens}",
+            f"what ships has learned {', '.join(SIZES)}, reads questions alone and says at most "
+            f"{MAX_TOKENS} tokens in a turn", where="out",
+            value=f"{', '.join(config.sizes)}; {config.reads}, {config.max_tokens}",
             fix="ship a pipeline such as training/nano.yaml",
         )  # fmt: skip
     ranked = practised(config)
