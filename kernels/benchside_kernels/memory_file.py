@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import mmap
 import os
 import platform
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,7 @@ from pathlib import Path
 MACHINE = "x86_64"
 """Where glibc hands 64 bits of each argument on to a context, and this was tried."""
 LEAST_USED = 0.25
+SEALING_S = 10.0
 
 _ADDRESSES = 1 << 48
 _MOST_BYTES = 1 << 30  # of one piece: longer writes may be cut
@@ -72,10 +75,27 @@ def move_memory() -> int:
                 os.posix_fallocate(file, piece.start, piece.size)  # the copy then cannot fail
                 _move(piece, file, rooms)
                 moved += piece.size
-    seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
-    fcntl.fcntl(file, fcntl.F_ADD_SEALS, seals)
+    seal(file)
     os.close(file)
     return moved
+
+
+def seal(file: int) -> None:
+    """Keep a file in memory from being changed by anybody, for good.
+
+    Linux refuses while somebody has hold of a page, which may be itself for a moment: waited for.
+    """
+    seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+    last = time.monotonic() + SEALING_S
+    while True:
+        try:
+            fcntl.fcntl(file, fcntl.F_ADD_SEALS, seals)
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > last:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _pieces() -> Iterator[_Piece]:

@@ -1,12 +1,17 @@
 """What the root has in memory lies in a file that kernels map, and each kernel changes its own."""
 
+import errno
+import mmap
+import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
+from benchside_kernels import memory_file
 from benchside_kernels.forked import ForkedKernels
-from benchside_kernels.memory_file import can_move_memory
+from benchside_kernels.memory_file import can_move_memory, seal
 from benchside_kernels.sandbox import sandbox_problem
 from benchside_kernels.session import KernelSession
 
@@ -73,3 +78,23 @@ async def test_kernels_begin_in_the_file_and_cannot_write_to_it() -> None:
             for rights in ("rw-p", "r--p")
             for error in ("PermissionError", "FileNotFoundError")
         }
+
+
+def test_a_file_that_is_busy_is_sealed_as_soon_as_it_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = os.memfd_create("busy", os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(file, mmap.PAGESIZE)
+        held = mmap.mmap(file, mmap.PAGESIZE)  # shared and writable: Linux says EBUSY
+        with monkeypatch.context() as patched:
+            patched.setattr(memory_file, "SEALING_S", 0.05)
+            with pytest.raises(OSError) as refused:
+                seal(file)
+        assert refused.value.errno == errno.EBUSY
+        threading.Timer(0.2, held.close).start()
+        seal(file)
+        with pytest.raises(PermissionError):
+            os.pwrite(file, b"x", 0)
+    finally:
+        os.close(file)
