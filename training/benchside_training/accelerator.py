@@ -9,8 +9,8 @@ import time
 import torch
 
 from benchside_training.local.loading import device_of
+from benchside_training.memory_plan import GIB
 
-GIB = 2**30
 PEAK_TFLOPS = {
     "A100": 312.0, "A10": 125.0, "A40": 149.7, "L4": 121.0, "L40S": 362.0, "RTX 3090": 71.0,
     "RTX 4090": 165.2, "RTX 5090": 209.5, "H100 PCIe": 756.0, "H100 NVL": 835.0, "H100": 989.4,

@@ -118,10 +118,9 @@ class Shown:
         """
         messages, scaffolded = attempt
         rows = self._renderer.conversation_rows(messages, frozenset(scaffolded), ())
-        said = [row for row in rows if row.loss_mask.any()]
-        if not said:
+        if not rows:
             raise InputError("the policy said nothing in this attempt", value=len(messages))
-        return [self._cut(row) for row in said]
+        return [self._cut(row) for row in rows]
 
     def _cut(self, row: Row) -> Row:
         end = int(row.loss_mask.nonzero().max()) + 1  # what follows changes no probability

@@ -12,6 +12,7 @@ from benchside.evaluation import LimitChoice
 from benchside.task import Frozen
 from benchside_training.base_model import Precision
 from benchside_training.nano.curriculum import UNSEEN_SUITE
+from benchside_training.nano.episodes import Playing
 from benchside_training.nano.fresh import Reads, Shape
 from benchside_training.recipe_config import unnumbered
 
@@ -77,6 +78,11 @@ class NanoConfig(Frozen):
     verifier_epochs: float = Field(2.0, gt=0)
     verifier_rate: float = Field(1e-4, gt=0)
     unseen: int = Field(12, ge=1)
+
+    @property
+    def playing(self) -> Playing:
+        """How episodes of its models are played."""
+        return Playing(self.device, self.limits, self.max_tokens)
 
     @field_validator("device")
     @classmethod

@@ -56,7 +56,6 @@ from benchside_training.nano.curriculum import (
 )
 from benchside_training.nano.episodes import (
     PARALLEL,
-    Playing,
     Run,
     play_model,
     play_teacher,
@@ -184,10 +183,6 @@ class Nano:
         return _curriculum(tuple(self.config.sizes), self.home, self.usual_home)
 
     @property
-    def _playing(self) -> Playing:
-        return Playing(self.config.device, self.config.limits, self.config.max_tokens)
-
-    @property
     def _trained(self) -> dict[str, Any]:
         """What all recipes on transformers' trainer are told alike."""
         config = self.config
@@ -309,7 +304,9 @@ class Nano:
             played = self.out / "played" / f"sft-{seed}-to-learn"
             tasks = some(self._learned.parts["practised"], self.config.pair_tasks)
             self._say(f"seed {seed}: episodes for preference pairs")
-            play_model(tuned, seed, self._playing, Run(played, tasks, self.config.pair_samples))
+            play_model(
+                tuned, seed, self.config.playing, Run(played, tasks, self.config.pair_samples)
+            )
             folder = self.out / "pairs" / f"seed-{seed}"
             if not (folder / pairs.FILE).exists():
                 pairs.main(
@@ -364,7 +361,7 @@ class Nano:
         )  # fmt: skip
         tasks = some(self._learned.parts["held-out"], self.config.held_out)
         run = self.out / "played" / f"sft-{seed}-part-{part:g}"
-        [played] = play_model(model, seed, self._playing, Run(run, tasks))
+        [played] = play_model(model, seed, self.config.playing, Run(run, tasks))
         self._say(f"sft on {part:.0%} of its examples: {_solved(played):.1%} solved")
         self._rows += [
             _row("sft", seed, "held-out", own, part) for _, own in played.groupby("suite")
@@ -392,7 +389,7 @@ class Nano:
             "batch": config.batch, **self._trained,
         }  # fmt: skip
         attempts = Attempts(
-            self.out, self.usual_home, tuned, tuple(graded), seed, self._playing, verifying
+            self.out, self.usual_home, tuned, tuple(graded), seed, self.config.playing, verifying
         )
         self._say("a verifier, and what it chooses")
         chooser = attempts.trained_verifier()
@@ -421,7 +418,7 @@ class Nano:
             )
             for name, part, temperature in MEASURED
         ]  # fmt: skip
-        found = play_model(model, seed, self._playing, *runs)
+        found = play_model(model, seed, self.config.playing, *runs)
         frames = []
         for (name, *_), played in zip(MEASURED, found, strict=True):
             self._say(

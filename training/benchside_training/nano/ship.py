@@ -32,7 +32,7 @@ from benchside_training.nano.curriculum import (
     read_curriculum,
     solution,
 )
-from benchside_training.nano.episodes import Playing, Run, play_model, success
+from benchside_training.nano.episodes import Run, play_model, success
 from benchside_training.nano.results import percent
 from benchside_training.nano.shipped import HELD_OUT, WEIGHTS
 from benchside_training.recipe import run_recipe
@@ -102,8 +102,7 @@ def ship(config: NanoConfig, weights: Path = WEIGHTS, console: Console | None = 
     listed = {suite.name: unasked(suite, learned) for suite in suites}
     tasks = [(suite, suite.task(one)) for suite in suites for one in listed[suite.name]]
     run = config.out / "played" / f"shipped-{best.method}-{best.seed}"
-    how = Playing(config.device, config.limits, config.max_tokens)
-    [played] = play_model(model, 0, how, Run(run, tasks, temperature=0.0))
+    [played] = play_model(model, 0, config.playing, Run(run, tasks, temperature=0.0))
     found = success(played)
     console.print(f"{best.method}, seed {best.seed}: {percent(found)} of {found.n} listed tasks")
     staged = weights.with_name(f".{weights.name}-staged")
